@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 import torch
@@ -17,6 +17,7 @@ from h5lightning.datamodule.distributed import AttachedTrainer, given_share
 from h5lightning.datamodule.lifecycle import DataLifecycle
 from h5lightning.datamodule.loaders import Loaders
 from h5lightning.datamodule.options import DataModuleOptions, plain_batch_size
+from h5lightning.datamodule.sample_location import SampleLocation
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.loading.sample_dataset import SampleDataset
@@ -30,26 +31,6 @@ from h5lightning.planning.splitting.manifest import save_manifest
 __all__ = ["H5DataModule", "SampleLocation"]
 
 Loader: TypeAlias = DataLoader[Any] | list[Any]
-
-
-class SampleLocation(NamedTuple):
-    """Where a sample is stored.
-
-    Args:
-        file: path of the file.
-        series: the name of the series, the part of the path that holds the ``*``, such as ``demo_3``; the number of the
-            series in its file where series have no names; empty if each file is one series.
-        row: first row of the sample, counted in its series.
-    """
-
-    file: str
-    series: str
-    row: int
-
-    @property
-    def start(self) -> tuple[int, ...]:
-        """The first position of the sample along each axis of its window; `row` is the first of them."""
-        return (self.row,)
 
 
 class H5DataModule(LightningDataModule):
@@ -291,10 +272,12 @@ class H5DataModule(LightningDataModule):
             IndexError: an id outside the index.
         """
         index, sections = self._data.survey.index, self._data.survey.sections
-        where = sections.locate(to_numbers(ids, "ids", allow_scalar=True))
-        rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
+        numbers = to_numbers(ids, "ids", allow_scalar=True)
+        where = sections.locate(numbers)
+        found = zip(where.file.tolist(), where.series.tolist(), sections.starts(numbers), strict=True)
         return [
-            SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows
+            SampleLocation.of(index.path(file), index.series_name(series), start)
+            for file, series, start in found
         ]
 
     def summary(self) -> Summary:

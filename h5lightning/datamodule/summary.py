@@ -12,6 +12,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_text
+from h5lightning.datamodule.stored_parts import decoded_bytes, uncovered
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.planning.index import SampleIndex
@@ -190,6 +191,7 @@ def summarise(
             *survey.fields.remarks,
             *_joined(survey),
             *_samples_of_stages(survey),
+            *_uncovered(survey),
             *unwritten,
             *remarks,
         ),
@@ -216,11 +218,15 @@ def _samples_of_stages(survey: DataSurvey) -> Iterable[str]:
         yield f"Samples by stage: {'; '.join(texts)}"
 
 
+def _uncovered(survey: DataSurvey) -> Iterable[str]:
+    """What windows along several axes leave out, for each layout of samples."""
+    sections = survey.sections
+    return (text for index in sections.indices for text in uncovered(index, sections.stages_of(index)))
+
+
 def _split(
     name: str, part: Segments, section: Section, plan: SplitPlan, groups: set[str | None] | None
 ) -> SplitSummary:
-    # A dataset that two fields use counts once.
-    row_bytes = sum({(p.path, p.member): p.row_bytes for p in section.fields.row_fields}.values())
     index = section.index
     return SplitSummary(
         name=name,
@@ -228,7 +234,7 @@ def _split(
         series=int(np.unique(part.series if index.runs is None else index.runs.run[part.series]).size),
         rows=part.rows,
         samples=len(part.selection(index)),
-        decoded_bytes=part.rows * row_bytes,
+        decoded_bytes=decoded_bytes(part, section),
         requested=plan.requested.get(name),
         reached=plan.reached.get(name),
         groups=None if groups is None else len(groups),
@@ -255,7 +261,7 @@ def _rows_without_window(part: Segments, index: SampleIndex) -> int:
     if not isinstance(index.samples, Windows) or not isinstance(index.reach, WindowReach):
         return 0
     samples, reach = dataclasses.replace(index.samples, stride=1), dataclasses.replace(index.reach, stride=1)
-    dense = dataclasses.replace(index, samples=samples, given_reach=reach)
+    dense = dataclasses.replace(index, samples=samples, given_reach=reach, grid=None)
     return part.rows - len(part.selection(dense))
 
 

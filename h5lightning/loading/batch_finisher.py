@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +14,8 @@ from h5lightning.loading.batch_reader import Batch
 from h5lightning.loading.sample_views import as_samples, collate_changed
 from h5lightning.loading.transform_calls import TransformCalls
 from h5lightning.loading.transforms import Transforms
+from h5lightning.options import Whole, Windows
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.protocol import Reader
 
@@ -30,6 +33,7 @@ class BatchFinisher:
     """
 
     index: SampleIndex
+    starts: Callable[..., Int64Array]  # see `BatchReader.starts`
     reader: Reader
     stage: str
     transform: Transforms
@@ -39,8 +43,20 @@ class BatchFinisher:
 
     @property
     def has_transforms(self) -> bool:
-        """Whether anything is done for which the epoch counts."""
+        """Whether anything is done with what was read."""
         return bool(self.transform or self.batch_transform)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether anything is drawn for each sample and epoch before it is read."""
+        samples = self.index.samples
+        return (isinstance(samples, Windows) and samples.jitter) or (
+            isinstance(samples, Whole) and samples.take is not None
+        )
+
+    def draws(self, epoch: int) -> SampleDraws | None:
+        """What is drawn for each sample of an epoch; None where nothing is drawn."""
+        return SampleDraws.of_stage(self.stage, self.seed, epoch) if self.is_drawn else None
 
     def finish(
         self, batch: dict[str, Any], ids: Int64Array, epoch: int, is_repeat: BoolArray | None = None
@@ -85,4 +101,7 @@ class BatchFinisher:
 
     def _calls(self, ids: Int64Array, epoch: int) -> TransformCalls:
         pool = self.reader.pool
-        return TransformCalls(self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed)
+        starts = partial(self.starts, draws=self.draws(epoch))
+        return TransformCalls(
+            self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed, starts=starts
+        )

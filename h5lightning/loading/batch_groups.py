@@ -23,7 +23,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_reader import RawBatches
 from h5lightning.loading.decode_ahead import DecodeShare
 from h5lightning.loading.prefetch import PrefetchPipeline
-from h5lightning.loading.prefetch_hints import fetched_by_thread
+from h5lightning.loading.prefetch_hints import PrefetchAdvisor, fetched_by_thread
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
@@ -72,7 +72,7 @@ class BatchGroupReader:
         threads: int = 1,
     ) -> None:
         self._dataset = dataset
-        self._advisor = dataset.prefetch_advisor(block_samples)
+        self._block_samples = block_samples
         self._batch_size = batch_size
         self._deliver = deliver
         self._threads = threads
@@ -85,21 +85,27 @@ class BatchGroupReader:
 
     def pipeline(self, epoch: RankEpoch) -> PrefetchPipeline[list[Any]]:
         """Makes groups of batches in order, none empty; an error is raised after the batches before it."""
-        return PrefetchPipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
+        advisor = self._dataset.prefetch_advisor(self._block_samples, epoch.epoch)
+        return PrefetchPipeline(
+            partial(self._tasks, epoch, advisor),
+            partial(self._read, epoch, advisor),
+            partial(self._finish, epoch),
+        )
 
-    def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:
-        decode_ahead = self._dataset.decode_ahead(threads=self._threads)
+    def _tasks(self, epoch: RankEpoch, advisor: PrefetchAdvisor) -> Iterator[_Task]:
+        decode_ahead = self._dataset.decode_ahead(epoch.epoch, threads=self._threads)
         full = epoch.full_batches()
         if decode_ahead is None:
-            return self._looking_ahead(chain(self._cut(full), epoch.tail()))
-        tasks = self._looking_ahead(chain(self._cut(decode_ahead.watched(full)), epoch.tail()))
+            return self._looking_ahead(advisor, chain(self._cut(full), epoch.tail()))
+        tasks = self._looking_ahead(advisor, chain(self._cut(decode_ahead.watched(full)), epoch.tail()))
         return (task._replace(to_decode=decode_ahead.share(len(task.positions))) for task in tasks)
 
-    def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
+    @staticmethod
+    def _looking_ahead(advisor: PrefetchAdvisor, groups: Iterator[Int64Array]) -> Iterator[_Task]:
         later: deque[Int64Array] = deque()
         while True:
             # If the data are in memory, no group is cut ahead, so that fast groups grow at once.
-            ahead = _AHEAD_GROUPS if self._advisor.is_cold else 0
+            ahead = _AHEAD_GROUPS if advisor.is_cold else 0
             to_prefetch = list(islice(groups, max(0, ahead + 1 - len(later))))
             later.extend(to_prefetch)
             if not later:
@@ -117,17 +123,17 @@ class BatchGroupReader:
         if left.size:
             yield left
 
-    def _read(self, task: _Task) -> tuple[RawBatches, float]:
+    def _read(self, epoch: RankEpoch, advisor: PrefetchAdvisor, task: _Task) -> tuple[RawBatches, float]:
         began = time.perf_counter()
         for group in task.to_prefetch:
-            self._advisor.prefetch(group)
+            advisor.prefetch(group)
         fetched = fetched_by_thread()
-        read = self._dataset.read_raw(task.positions, self._batch_size)
-        self._advisor.note(fetched_by_thread() - fetched)
+        read = self._dataset.read_raw(task.positions, self._batch_size, epoch.epoch)
+        advisor.note(fetched_by_thread() - fetched)
         if task.to_decode is not None:
             # The read that follows raises the error again. What was read stays good if there is no more memory.
             with suppress(H5LightningError, MemoryError):
-                self._dataset.decode(*task.to_decode)
+                self._dataset.decode(*task.to_decode, epoch.epoch)
         return read, time.perf_counter() - began
 
     def _finish(self, epoch: RankEpoch, read: tuple[RawBatches, float]) -> Iterator[list[Any]]:

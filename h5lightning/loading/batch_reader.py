@@ -19,18 +19,21 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError, M
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_delivery import FieldDelivery
-from h5lightning.loading.fields.field_reader import FieldReader, ReadContext, make_field_reader
+from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
-from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_rows
+from h5lightning.loading.fields.make_field_reader import make_field_reader
+from h5lightning.loading.fields.row_requests import RowRequest, by_files, divided_by_kind, read_rows
 from h5lightning.loading.fields.run_rows import RunRows
-from h5lightning.options import Access
+from h5lightning.options import Access, Windows
 from h5lightning.options.checks import did_you_mean
-from h5lightning.planning.borders import Borders
-from h5lightning.planning.fields import FieldPlan, Fields, row_field_of
+from h5lightning.planning.borders import Borders, Room
+from h5lightning.planning.draws import SampleDraws
+from h5lightning.planning.fields import FieldPlan, Fields, row_field_of, window_axes_of
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
+from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader", "RawBatches"]
@@ -84,16 +87,21 @@ class BatchReader:
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
             for key, one in self._readers.items()
         }
-        self._borders = Borders.of(index, parts) if reach.pad is not None else None
-        rows = {plan.key: row_field_of(plan) for plan in fields.plans if index.reach.pad == "zero"}
-        self._zeroed = {key: plan for key, plan in rows.items() if plan is not None}
+        is_drawn = isinstance(index.samples, Windows) and index.samples.jitter
+        self._borders = Borders.of(index, parts) if reach.pad is not None or is_drawn else None
+        self._zeroed = {
+            plan.key: plan for plan in fields.plans if reach.pad == "zero" and row_field_of(plan) is not None
+        }
 
-    def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
+    def read(
+        self, ids: npt.ArrayLike, keys: Sequence[str] | None = None, *, draws: SampleDraws | None = None
+    ) -> Batch:
         """The fields of samples, in the order of the ids.
 
         Args:
             ids: numbers of the samples in the index, ``(N,)``.
             keys: the fields to read; None for all.
+            draws: what is drawn for each sample; None where nothing is drawn.
 
         Returns:
             Key → tensor ``(N, …)``, owned by the caller.
@@ -108,10 +116,12 @@ class BatchReader:
         numbers = to_numbers(ids, "ids")
         readers = self._chosen(keys)
         batch = {one.key: self._memory.tensor((len(numbers), *one.shape), one.dtype) for one in readers}
-        self._fill(readers, {key: tensor.numpy() for key, tensor in batch.items()}, numbers)
-        return self._delivered(batch, numbers)
+        self._fill(readers, {key: tensor.numpy() for key, tensor in batch.items()}, numbers, draws)
+        return self._delivered(batch, numbers, draws)
 
-    def read_neighbours(self, ids: Int64Array, batch_size: int) -> list[Batch]:
+    def read_neighbours(
+        self, ids: Int64Array, batch_size: int, draws: SampleDraws | None = None
+    ) -> list[Batch]:
         """Neighbouring batches, read in one go.
 
         Their tensors lie side by side in memory that is recycled when all of them are gone. Each has a storage of its
@@ -120,27 +130,32 @@ class BatchReader:
         Args:
             ids: numbers of the samples in the index, ``(N,)``.
             batch_size: samples of a batch; the last one may have fewer.
+            draws: see `read`.
 
         Raises:
             H5LightningError: see `read`.
         """
         parts = [slice(start, start + batch_size) for start in range(0, len(ids), batch_size)]
         if len(parts) < 2 or not self._memory.can_be_divided:
-            return [self.read(ids[part]) for part in parts]
+            return [self.read(ids[part], draws=draws) for part in parts]
         readers = self._chosen(None)
         arrays = {one.key: self._memory.array((len(ids), *one.shape), one.dtype) for one in readers}
-        self._fill(readers, arrays, ids)
+        self._fill(readers, arrays, ids, draws)
         return [
-            self._delivered({key: torch.from_numpy(array[part]) for key, array in arrays.items()}, ids[part])
+            self._delivered(
+                {key: torch.from_numpy(array[part]) for key, array in arrays.items()}, ids[part], draws
+            )
             for part in parts
         ]
 
-    def read_separately(self, ids: Int64Array, batch_size: int) -> RawBatches:
+    def read_separately(
+        self, ids: Int64Array, batch_size: int, draws: SampleDraws | None = None
+    ) -> RawBatches:
         """Neighbouring batches as `read_neighbours`, with the error of the first one that cannot be read."""
         parts = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
         if len(parts) > 1:
             try:
-                batches = self.read_neighbours(ids, batch_size)
+                batches = self.read_neighbours(ids, batch_size, draws)
             except H5LightningError:
                 pass  # it is raised again by the batch that it belongs to
             else:
@@ -148,34 +163,63 @@ class BatchReader:
         read: list[tuple[Int64Array, Batch]] = []
         for part in parts:
             try:
-                read.append((part, self.read(part)))
+                read.append((part, self.read(part, draws=draws)))
             except H5LightningError as error:  # noqa: PERF203 - rarely more than one batch
                 return RawBatches(read, error)
         return RawBatches(read)
 
-    def prefetch(self, ids: Int64Array, *, only_remote: bool = False, is_probe: bool = False) -> bool:
+    def prefetch(
+        self,
+        ids: Int64Array,
+        draws: SampleDraws | None = None,
+        *,
+        only_remote: bool = False,
+        is_probe: bool = False,
+    ) -> bool:
         """Ask the system to fetch what `read` will need; see `Reader.prefetch`."""
+        how = {"only_remote": only_remote, "is_probe": is_probe}
         cold = (
-            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
-            for each in self._asked(ids)
+            (bool(rows) and self.reader.prefetch(files, rows, **how))
+            | (bool(boxes) and self.reader.prefetch_boxes(files, boxes, **how))
+            for files, rows, boxes in self._asked(ids, draws)
         )
         return any(cold) if is_probe else any(list(cold))
 
-    def chunk_needs(self) -> ChunkNeeds | None:
+    def chunk_needs(self, draws: SampleDraws | None = None) -> ChunkNeeds | None:
         """The chunks that an epoch will decode; None if rows are read alone."""
-        return ChunkNeeds(self.index, self._chunks) if self._chunks else None
+        return ChunkNeeds(self.index, self._chunks, draws) if self._chunks else None
 
-    def decode(self, ids: Int64Array, reads: int) -> None:
+    def decode(self, ids: Int64Array, reads: int, draws: SampleDraws | None = None) -> None:
         """Decode the chunks of some samples, ``(N,)``; see `Reader.decode_ahead`."""
-        for each in self._asked(ids):
-            self.reader.decode_ahead(*each, reads=reads)
+        for files, rows, _ in self._asked(ids, draws):
+            if rows:
+                self.reader.decode_ahead(files, rows, reads=reads)
 
-    def _asked(self, ids: Int64Array) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
-        """What is read for some samples: files, and requests without buffers."""
-        located = LocatedBatch.of(ids, self._paths, self._borders)
+    def _asked(
+        self, ids: Int64Array, draws: SampleDraws | None
+    ) -> Iterator[tuple[Sequence[str], list[ReadRequest], list[BoxRequest]]]:
+        """What is read for some samples: files, and requests for rows and boxes without buffers."""
+        located = LocatedBatch.of(ids, self._paths, self._borders, draws)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
-        return by_files(located.paths, asked)
+        return ((files, *divided_by_kind(group)) for files, group in by_files(located.paths, asked))
+
+    def starts(self, ids: Int64Array, draws: SampleDraws | None = None) -> Int64Array:
+        """The first entry of samples along each axis of a window, ``(N, axes)``: the row in its series, then others.
+
+        Args:
+            ids: numbers of the samples in the index, ``(N,)``.
+            draws: what is drawn for each sample; None for the cells that they are numbered by.
+        """
+        starts = self.index.starts(self.index.locate(ids))
+        if self._borders is None or draws is None or not draws.jitters:
+            return starts
+        room = self._borders.room(ids, draws)
+        if room.shift is not None:
+            starts[:, 0] += room.shift
+        if room.others is not None:
+            starts[:, 1:] = room.others
+        return starts
 
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
@@ -196,17 +240,25 @@ class BatchReader:
         return [self._readers[key] for key in (self._readers if keys is None else keys)]
 
     def _fill(
-        self, readers: Sequence[FieldReader], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
+        self,
+        readers: Sequence[FieldReader],
+        arrays: Mapping[str, npt.NDArray[Any]],
+        ids: Int64Array,
+        draws: SampleDraws | None,
     ) -> None:
         try:
-            self._read(readers, arrays, ids)
+            self._read(readers, arrays, ids, draws)
         except FloatingPointError as error:
-            raise self._overflow(readers, ids) from error
+            raise self._overflow(readers, ids, draws) from error
 
     def _read(
-        self, readers: Sequence[FieldReader], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
+        self,
+        readers: Sequence[FieldReader],
+        arrays: Mapping[str, npt.NDArray[Any]],
+        ids: Int64Array,
+        draws: SampleDraws | None,
     ) -> None:
-        located = LocatedBatch.of(ids, self._paths, self._borders)
+        located = LocatedBatch.of(ids, self._paths, self._borders, draws)
         fills = [one.fill(located, arrays[one.key]) for one in readers]
         while fills:
             requests: list[RowRequest] = []
@@ -220,37 +272,47 @@ class BatchReader:
                 read_rows(self.reader, located.paths, requests)
             fills = unfinished
 
-    def _overflow(self, readers: Sequence[FieldReader], ids: Int64Array) -> FieldError:
+    def _overflow(
+        self, readers: Sequence[FieldReader], ids: Int64Array, draws: SampleDraws | None
+    ) -> FieldError:
         """The error of a finite value that became infinite in a buffer: found in the values as they are stored."""
         for one in readers:
             if one.stored_dtype is None:
                 continue
             stored = one.buffer(len(ids), one.stored_dtype)
-            self._read([one], {one.key: stored}, ids)
+            self._read([one], {one.key: stored}, ids, draws)
             lost = self._deliveries[one.key].first_lost(stored, ids)
             if lost is not None:
                 return lost
         return FieldError("a value is beyond the largest one of the type that it is delivered in")
 
-    def _delivered(self, batch: Batch, ids: Int64Array) -> Batch:
+    def _delivered(self, batch: Batch, ids: Int64Array, draws: SampleDraws | None) -> Batch:
         for key, tensor in batch.items():
             delivery = self._deliveries[key]
             if delivery.is_needed:
                 if delivery.has_missing(tensor.numpy()):
-                    raise self._missing(self._readers[key].plan, ids)
+                    raise self._missing(self._readers[key].plan, ids, draws)
                 batch[key] = delivery.deliver(tensor, ids)
         if self._zeroed and self._borders is not None:
-            room = self._borders.room(ids)
+            room = self._borders.room(ids, draws)
             for key in batch.keys() & self._zeroed.keys():
-                batch[key][torch.from_numpy(room.is_padding(self._zeroed[key]))] = 0
+                _put_zeros(batch[key], self._zeroed[key], room)
         return batch
 
     def _constant_cache(self) -> ConstantCache:
         return ConstantCache(self.access.cache_bytes, len(self.index.rows_of_units))
 
-    def _missing(self, plan: FieldPlan, ids: Int64Array) -> MissingDataError:
+    def _missing(self, plan: FieldPlan, ids: Int64Array, draws: SampleDraws | None) -> MissingDataError:
         """The error of a missing value: raised while the field is read again, it names row and file."""
         context = replace(self._context, checks_each=True, constants=self._constant_cache())
         checked = make_field_reader(plan, context)
-        self._read([checked], {plan.key: checked.buffer(len(ids))}, ids)
+        self._read([checked], {plan.key: checked.buffer(len(ids))}, ids, draws)
         return MissingDataError(f"{plan.title} holds a number that represents a missing value")
+
+
+def _put_zeros(tensor: torch.Tensor, plan: FieldPlan, room: Room) -> None:
+    """Put zeros where entries of windows are padding, ``(N, …)``."""
+    field, axes = row_field_of(plan), window_axes_of(plan)
+    if field is not None and axes:
+        entries = torch.movedim(tensor, [axis + 1 for axis in axes], list(range(1, len(axes) + 1)))
+        entries[torch.from_numpy(room.padding_of(field))] = 0

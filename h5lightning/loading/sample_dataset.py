@@ -69,6 +69,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._selection = selection
         self._finisher = BatchFinisher(
             index=batches.index,
+            starts=batches.starts,
             reader=batches.reader,
             stage=stage,
             transform=transform,
@@ -238,53 +239,63 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def _read(self, numbers: Int64Array, keys: Sequence[str] | None) -> dict[str, Any]:
         if isinstance(keys, str):
             raise TypeError(f"keys must list fields, such as [{keys!r}]; found the text {keys!r}")
-        if keys is not None:
-            return self._batches.read(numbers, keys)
         # To ask for the epoch takes 6 µs.
-        epoch = self.epoch if self._finisher.has_transforms else 0
-        return self.finish(self._batches.read(numbers), numbers, epoch)
+        finisher = self._finisher
+        is_asked = finisher.is_drawn or (keys is None and finisher.has_transforms)
+        epoch = self.epoch if is_asked else 0
+        batch = self._batches.read(numbers, keys, draws=finisher.draws(epoch))
+        return self.finish(batch, numbers, epoch) if keys is None else batch
 
     def read_request(self, request: BatchRequest) -> dict[str, Any]:
         """The batch that a loader requests; see `read_batch`."""
         numbers = self.sample_ids(request.positions)
-        return self.finish(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
+        return self.finish(self._drawn(numbers, request.epoch), numbers, request.epoch, request.is_repeat)
 
     def read_samples(self, request: BatchRequest) -> list[dict[str, Any]]:
         """The samples that a loader requests, one by one, with the sample transform applied; read together."""
         numbers = self.sample_ids(request.positions)
-        return self._finisher.samples(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
+        batch = self._drawn(numbers, request.epoch)
+        return self._finisher.samples(batch, numbers, request.epoch, request.is_repeat)
 
-    def prefetch_advisor(self, block_samples: int) -> PrefetchAdvisor:
+    def _drawn(self, numbers: Int64Array, epoch: int) -> dict[str, Any]:
+        """The samples of an epoch as they are read."""
+        return self._batches.read(numbers, draws=self._finisher.draws(epoch))
+
+    def prefetch_advisor(self, block_samples: int, epoch: int) -> PrefetchAdvisor:
         """Lets the system fetch samples of this dataset before they are read.
 
         Args:
             block_samples: samples that lie side by side and come close together; see `Order.block_samples`.
+            epoch: the epoch whose samples will be read.
         """
+        draws = self._finisher.draws(epoch)
         fits = len(self) * self.sample_bytes < available_bytes()
         only_remote = block_samples == 1 and fits
 
         def prefetch(positions: Int64Array, *, is_probe: bool = False) -> bool:
             ids = self.sample_ids(positions)
-            return self._batches.prefetch(ids, only_remote=only_remote, is_probe=is_probe)
+            return self._batches.prefetch(ids, draws, only_remote=only_remote, is_probe=is_probe)
 
         return PrefetchAdvisor(prefetch, block_samples=block_samples, size=len(self))
 
-    def decode_ahead(self, *, threads: int) -> DecodeAhead | None:
+    def decode_ahead(self, epoch: int, *, threads: int) -> DecodeAhead | None:
         """Chooses what the groups of an epoch decode ahead; None if no chunks are decoded.
 
         Args:
+            epoch: the epoch.
             threads: that read groups at the same time; 0 reads each group when it is requested.
         """
-        needs, cache_bytes = self._batches.chunk_needs(), self._batches.access.cache_bytes
+        needs = self._batches.chunk_needs(self._finisher.draws(epoch))
+        cache_bytes = self._batches.access.cache_bytes
         if needs is None:
             return None
         return DecodeAhead(self.sample_ids, needs, cache_bytes, early_groups=threads)
 
-    def decode(self, ids: Int64Array, reads: int) -> None:
-        """Decode the chunks of some samples, by their ids, ``(N,)``, before about so many calls of `read_raw`."""
-        self._batches.decode(ids, reads)
+    def decode(self, ids: Int64Array, reads: int, epoch: int) -> None:
+        """Decode the chunks of some samples of an epoch, ``(N,)``, before about so many calls of `read_raw`."""
+        self._batches.decode(ids, reads, self._finisher.draws(epoch))
 
-    def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
+    def read_raw(self, positions: Int64Array, batch_size: int, epoch: int = 0) -> RawBatches:
         """Neighbouring batches, read together, each with its own memory; any thread may call.
 
         `finish` makes of each of them what `read_batch` returns.
@@ -292,11 +303,13 @@ class SampleDataset(Dataset[dict[str, Any]]):
         Args:
             positions: numbers of the samples in this dataset, ``(N,)``.
             batch_size: samples of a batch; the last one may have fewer.
+            epoch: the epoch, for what is drawn for each sample.
 
         Raises:
             IndexError: a position outside of the dataset.
         """
-        return self._batches.read_separately(self.sample_ids(positions), batch_size)
+        ids, draws = self.sample_ids(positions), self._finisher.draws(epoch)
+        return self._batches.read_separately(ids, batch_size, draws)
 
     def finish(
         self, batch: dict[str, Any], numbers: Int64Array, epoch: int, is_repeat: BoolArray | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, overload
@@ -30,15 +30,25 @@ class TransformCalls:
         stage: the stage whose transforms are called.
         epoch: the epoch that seeds them.
         seed: the seed of the run.
+        starts: the first entry of samples along each axis of their windows, as they were read, ``(N, axes)``.
     """
 
     def __init__(
-        self, index: SampleIndex, ids: Int64Array, pool: HandlePool, *, stage: str, epoch: int, seed: int
+        self,
+        index: SampleIndex,
+        ids: Int64Array,
+        pool: HandlePool,
+        *,
+        stage: str,
+        epoch: int,
+        seed: int,
+        starts: Callable[[Int64Array], Int64Array],
     ) -> None:
         self._index = index
         self._ids = ids
         self._pool = pool
         self._stage, self._epoch, self._seed = stage, epoch, seed
+        self._starts = starts
 
     def of_samples(self, transform: Transforms, samples: Iterable[Any]) -> list[Any]:
         """The samples, transformed one by one.
@@ -93,6 +103,7 @@ class TransformCalls:
     def infos(self, lender: FileLender) -> Iterator[SampleInfo]:
         """What transforms get to know of each sample."""
         where, index = self._index.locate(self._ids), self._index
+        starts = self._starts(self._ids)
         # To make their texts takes longer than to read a sample.
         paths = {file: index.path(file) for file in set(where.file.tolist())}
         names = {series: index.series_name(series) for series in set(where.series.tolist())}
@@ -100,7 +111,7 @@ class TransformCalls:
             self._ids.tolist(),
             map(paths.__getitem__, where.file.tolist()),
             map(names.__getitem__, where.series.tolist()),
-            where.row.tolist(),
+            starts.tolist(),
             stage=self._stage,
             epoch=self._epoch,
             seed=self._seed,
@@ -112,7 +123,9 @@ class TransformCalls:
         where, index = self._index.locate(self._ids[number : number + 1]), self._index
         name = index.series_name(int(where.series[0]))
         series = f" of series {name!r}" if name else ""
-        place = f"row {where.row[0]}{series} of {index.path(int(where.file[0]))}"
+        row, *others = self._starts(self._ids[number : number + 1])[0].tolist()
+        start = f"start {(row, *others)}" if others else f"row {row}"
+        place = f"{start}{series} of {index.path(int(where.file[0]))}"
         return visible(f"sample {self._ids[number]} ({place}, stage {self._stage!r})")
 
 

@@ -40,10 +40,11 @@ class SampleInfo:
         id: number of the sample in the whole index.
         path: the file.
         series: the name of its series, or its number in the file; empty if each file is one series.
-        row: first row of the sample in its series.
+        row: first row of the sample in its series; the drawn one, with ``jitter``.
         stage: ``train``, ``val``, ``test`` or ``predict``.
         epoch: the epoch, from 0.
         seed: the seed of the run.
+        others: where its window begins along the axes beside that of the rows; empty for samples along one axis.
         lender: opens the file; None outside of a call.
     """
 
@@ -54,7 +55,13 @@ class SampleInfo:
     stage: str
     epoch: int
     seed: int
+    others: tuple[int, ...] = ()
     lender: FileLender | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """The first entry of its window along each axis, the row first."""
+        return (self.row, *self.others)
 
     def file(self) -> h5py.File:
         """The file of the sample, open for reading until the call of the transform ends.
@@ -80,7 +87,7 @@ class SampleInfo:
         ids: Iterable[int],
         paths: Iterable[str],
         series: Iterable[str],
-        rows: Iterable[int],
+        starts: Iterable[Sequence[int]],
         *,
         stage: str,
         epoch: int,
@@ -88,8 +95,10 @@ class SampleInfo:
         lender: FileLender | None = None,
     ) -> Iterator[SampleInfo]:
         """The same as one call for each sample, in a third of the time."""
-        set_id, set_path, set_series, set_row, set_stage, set_epoch, set_seed, set_lender = _SETTERS
-        for number, path, name, row in zip(ids, paths, series, rows, strict=True):
+        set_id, set_path, set_series, set_row, set_stage, set_epoch, set_seed, set_others, set_lender = (
+            _SETTERS
+        )
+        for number, path, name, (row, *others) in zip(ids, paths, series, starts, strict=True):
             info = object.__new__(cls)
             set_id(info, number)
             set_path(info, path)
@@ -98,6 +107,7 @@ class SampleInfo:
             set_stage(info, stage)
             set_epoch(info, epoch)
             set_seed(info, seed)
+            set_others(info, tuple(others))
             set_lender(info, lender)
             yield info
 

@@ -12,6 +12,7 @@ from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Field, Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
+from h5lightning.planning.box_fields import plan_box
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
@@ -23,6 +24,7 @@ from h5lightning.planning.conventions.encoding_checks import (
 )
 from h5lightning.planning.fields import (
     AttributeField,
+    BoxField,
     ConstantField,
     FieldPlan,
     FieldSpec,
@@ -32,7 +34,7 @@ from h5lightning.planning.fields import (
     StoredForm,
     row_field_of,
 )
-from h5lightning.planning.row_numbers import IN_SERIES
+from h5lightning.planning.row_numbers import IN_SERIES, AlongAxes
 from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
@@ -55,6 +57,10 @@ def plan_rows(
     stored, delivered = _stored(compared, key, field)
     extra_rows = _extra_rows(compared, key, field, lengths)
     steps = _steps(compared, key, field, samples, lengths + extra_rows)
+    stored["extra_rows"], stored["steps"] = extra_rows, steps
+    stored["dilation"] = samples.dilation if isinstance(samples, Windows) else 1
+    if isinstance(row_numbers_of(field), AlongAxes):
+        return plan_box(compared, key, field, samples, stored, delivered)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
     spec, row_numbers = FieldSpec(shape, *delivered), row_numbers_of(field)
     if not row_numbers.is_in_unit:
@@ -63,9 +69,6 @@ def plan_rows(
         **stored,
         spec=spec,
         row_shape=row_shape,
-        steps=steps,
-        dilation=samples.dilation if isinstance(samples, Windows) else 1,
-        extra_rows=extra_rows,
         row_numbers=row_numbers,
     )
 
@@ -180,7 +183,8 @@ def plan_padding(key: str, field: Field, plans: Mapping[str, FieldPlan], samples
     first = row_field_of(plan)
     if first is None:
         raise OptionError(f"field {key!r}: the field {target!r} has no rows, so that it has no padding")
-    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets),), "bool")
+    sizes = [first.sizes[axis] for axis in first.other_axes] if isinstance(first, BoxField) else []
+    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets), *sizes), "bool")
     return PaddingField(key=key, path=str(field.path), spec=spec, forms=forms, of=first)
 
 

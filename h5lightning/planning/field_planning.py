@@ -16,6 +16,7 @@ from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, Series, SingleField, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.planning.box_fields import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
@@ -32,7 +33,7 @@ from h5lightning.planning.field_kinds import (
 )
 from h5lightning.planning.fields import FieldPlan, Fields, StoredField
 from h5lightning.planning.joined_fields import plan_joined
-from h5lightning.planning.series.axes import row_numbers_of, with_axes
+from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_positive_axes
 from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
 
@@ -83,7 +84,7 @@ def plan_fields(
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
     _check_series(chosen, samples, series)
-    chosen = with_axes(chosen, samples, series)
+    chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
@@ -97,7 +98,8 @@ def plan_fields(
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
     remarks += check_labels(catalog, chosen, files, difference_of=difference_of)
-    return Fields(plans, np.maximum(lengths, 0), remarks)
+    others = other_lengths(catalog, plans, samples, files)
+    return Fields(plans, np.maximum(lengths, 0), remarks, others)
 
 
 def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
@@ -120,7 +122,7 @@ def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesO
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant and field.padding_of is None
+    return field.attr is None and not field.constant and field.told_of is None
 
 
 def _plans(

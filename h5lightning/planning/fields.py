@@ -17,10 +17,11 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
+from h5lightning.planning.row_numbers import IN_UNIT, AlongAxes, RowNumbers
 
 __all__ = [
     "AttributeField",
+    "BoxField",
     "ConstantField",
     "FieldPlan",
     "FieldSpec",
@@ -33,6 +34,7 @@ __all__ = [
     "StoredForm",
     "check_dtype",
     "row_field_of",
+    "window_axes_of",
 ]
 
 _MOST_NAMED = 3
@@ -192,6 +194,42 @@ class RowField(StoredField):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BoxField(RowField):
+    """Rows along another axis than the leading ones, or windows along several axes: a sample is a box of the dataset.
+
+    Args:
+        row_numbers: the axes of the dataset.
+        sizes: entries that a sample has along each axis of the dataset; 1 along that of series, ``(ndim,)``.
+        element_shape: shape of one value of a column that holds arrays; ``()`` for all else.
+    """
+
+    row_numbers: AlongAxes
+    sizes: tuple[int, ...]
+    element_shape: tuple[int, ...] = ()
+
+    @property
+    def row_axis(self) -> int:
+        """The axis of the dataset along which its rows lie."""
+        return self.row_numbers.axes[0]
+
+    @property
+    def other_axes(self) -> tuple[int, ...]:
+        """The axes of the dataset along which windows lie too."""
+        return self.row_numbers.axes[1:]
+
+    @property
+    def sample_axes(self) -> tuple[int, ...]:
+        """The axis of the dataset that each axis of a sample is, without those of array columns."""
+        gone = {self.row_numbers.series_axis, *([self.row_axis] if self.steps is None else [])}
+        return tuple(axis for axis in range(len(self.sizes)) if axis not in gone)
+
+    @property
+    def window_axes(self) -> tuple[int, ...]:
+        """The axes of a sample that are those of its window: that of the steps, and the other ones."""
+        return tuple(self.sample_axes.index(axis) for axis in self.row_numbers.axes)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ConstantField(StoredField):
     """A dataset without a sample axis: each sample of a file gets all of it."""
 
@@ -253,11 +291,14 @@ class Fields(Frozen):
         plans: one plan for each field, in the user's order.
         rows: length of the sample axis of each file, ``(files,)``.
         remarks: sentences for the user about the fields.
+        other_lengths: entries of each unit along the axes of windows beside that of the rows, ``(units, axes)``; None
+            for samples along one axis.
     """
 
     plans: tuple[FieldPlan, ...]
     rows: Int64Array
     remarks: tuple[str, ...] = ()
+    other_lengths: Int64Array | None = None
 
     @property
     def row_fields(self) -> tuple[RowField, ...]:
@@ -281,6 +322,17 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def window_axes_of(plan: FieldPlan) -> tuple[int, ...]:
+    """The axes of a sample of a field that are those of its window; none for samples of one row."""
+    first = row_field_of(plan)
+    if first is None or first.steps is None:
+        return ()
+    axes = first.window_axes if isinstance(first, BoxField) else (0,)
+    if isinstance(plan, JoinedField) and len(plan.spec.shape) > len(first.spec.shape):
+        return tuple(axis + (axis >= plan.axis) for axis in axes)
+    return axes
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

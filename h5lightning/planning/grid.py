@@ -7,7 +7,6 @@ fastest.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.options import Samples, Windows
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "covered"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,23 +79,22 @@ class Grid(Frozen):
         most: Int64Array = np.minimum(np.asarray(self.strides) - 1, last - starts)
         return most
 
-    def left_out(self, units: Int64Array) -> float:
-        """The fraction of the entries of some units that lie in no window."""
-        counts = self.counts[units]
-        strides, windows = np.asarray(self.strides), np.asarray(self.windows)
-        # Windows that do not touch leave gaps.
-        each = np.minimum(windows, strides)
-        covered = np.where(counts > 0, (counts - 1) * each + np.minimum(windows, self.lengths[units]), 0)
-        every = self.lengths[units].prod(axis=1, dtype=np.float64).sum()
-        inside = np.minimum(covered, self.lengths[units]).prod(axis=1, dtype=np.float64).sum()
-        return 0.0 if not every else float(1 - inside / every)
+    @once
+    def covered(self) -> Int64Array:
+        """Entries of each unit that lie in a window, along each axis, ``(units, axes)``."""
+        return covered(self.counts, np.asarray(self.strides), np.asarray(self.windows), self.lengths)
 
     def text(self, unit: int) -> str:
         """The lengths of a unit and those of a window, for messages."""
         lengths = " × ".join(map(str, self.lengths[unit].tolist()))
         return f"{lengths} entries beside the axis of rows, where windows need {' × '.join(map(str, self.windows))}"
 
-    @property
-    def window_entries(self) -> int:
-        """Entries of a window over all axes."""
-        return math.prod(self.windows)
+
+def covered(
+    counts: Int64Array, stride: int | Int64Array, span: int | Int64Array, length: Int64Array
+) -> Int64Array:
+    """How many of so many entries lie in windows that begin at every ``stride``-th of them; arrays of one shape."""
+    # Windows that do not touch leave gaps.
+    inside = np.where(counts > 0, (counts - 1) * np.minimum(stride, span) + span, 0)
+    entries: Int64Array = np.minimum(inside, length)
+    return entries

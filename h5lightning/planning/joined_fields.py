@@ -10,7 +10,7 @@ import numpy as np
 
 from h5lightning.errors import FieldError, OptionError
 from h5lightning.options import Field, SingleField
-from h5lightning.planning.fields import FieldSpec, JoinedField, RowField, StoredField, StoredForm
+from h5lightning.planning.fields import BoxField, FieldSpec, JoinedField, RowField, StoredField, StoredForm
 from h5lightning.planning.values.conversions import delivery_dtype, wider_type
 
 __all__ = ["JoinedShape", "joined_shape", "plan_joined"]
@@ -41,11 +41,13 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         FieldError: shapes that do not join.
     """
     parts = field.parts()
-    joined = joined_shape(field.join, [plan.row_shape for plan in plans])
+    joined = joined_shape(field.join, [_joined_part(plan) for plan in plans])
     if joined is None:
         raise FieldError(f"field {key!r}: {_unequal(field, parts, plans)}")
     dtype = _common_dtype(key, field, parts, plans)
-    steps = plans[0].spec.shape[:1] if isinstance(plans[0], RowField) and plans[0].steps is not None else ()
+    first = plans[0]
+    has_steps = isinstance(first, RowField) and not isinstance(first, BoxField) and first.steps is not None
+    steps = first.spec.shape[:1] if has_steps else ()
     classes = {plan.spec.classes for plan in plans}
     spec = FieldSpec(
         (*steps, *joined.shape),
@@ -62,6 +64,11 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         axis=len(steps) + joined.axis,
         borders=joined.borders,
     )
+
+
+def _joined_part(plan: StoredField) -> Shape:
+    """The shape of what is joined: of a row; or of a whole sample, where rows do not come first."""
+    return plan.spec.shape if isinstance(plan, BoxField) else plan.row_shape
 
 
 def joined_shape(join: str, shapes: Sequence[Shape]) -> JoinedShape | None:
@@ -93,10 +100,10 @@ def _unequal(field: Field, parts: Sequence[SingleField], plans: Sequence[StoredF
     i, j = next(
         (i, j)
         for i, j in pairs
-        if joined_shape(field.join, [plans[j].row_shape, plans[i].row_shape]) is None
+        if joined_shape(field.join, [_joined_part(plans[j]), _joined_part(plans[i])]) is None
         or _is_bridged(plans, i, j)
     )
-    texts = [f"{_named(parts[k])} has the shape {plans[k].row_shape}" for k in (j, i)]
+    texts = [f"{_named(parts[k])} has the shape {_joined_part(plans[k])}" for k in (j, i)]
     rule = {
         "last": "join='last' needs one shape, or one more axis at the end for a dataset of several channels",
         "first": "join='first' needs one shape, or one more axis at the front for a dataset of several channels",
@@ -108,7 +115,7 @@ def _unequal(field: Field, parts: Sequence[SingleField], plans: Sequence[StoredF
 
 def _is_bridged(plans: Sequence[StoredField], i: int, j: int) -> bool:
     """Whether two parts fit together, but not with the ones of fewest axes."""
-    return abs(len(plans[i].row_shape) - len(plans[j].row_shape)) > 1
+    return abs(len(_joined_part(plans[i])) - len(_joined_part(plans[j]))) > 1
 
 
 def _common_dtype(key: str, field: Field, parts: Sequence[SingleField], plans: Sequence[StoredField]) -> str:

@@ -15,6 +15,7 @@ from h5lightning.errors import H5LightningError, OptionError
 from h5lightning.options.samples import Samples, StageSamples
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.file_runs import run_reach
+from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import Location, SampleIndex
 from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.selection import Selection
@@ -76,7 +77,8 @@ class Sections(Frozen):
             given = reach.of(index.units)
             if index.runs is not None:
                 given = run_reach(given, index.runs)
-            index = replace(index, samples=layout, first=first, given_reach=given)
+            grid = Grid.of(layout, _other_lengths(fields[stages[0]], predicted, predict_units))
+            index = replace(index, samples=layout, first=first, given_reach=given, grid=grid)
             indices.append(index)
             if not number:
                 check_span(index)
@@ -115,16 +117,41 @@ class Sections(Frozen):
                 f"sample ids must lie in [0, {len(self)}), found {numbers.min()}..{numbers.max()}"
             )
         section = self._section_of(numbers)
-        found = Location(*(np.empty(numbers.shape, np.int64) for _ in range(3)))
+        file, series, row, cell = np.zeros((4, *numbers.shape), np.int64)
         for number, index in enumerate(self.indices):
             which = np.flatnonzero(section == number)
             where = index.locate(numbers[which])
-            found.file[which], found.series[which], found.row[which] = where.file, where.series, where.row
+            file[which], series[which], row[which] = where.file, where.series, where.row
+            cell[which] = 0 if where.cell is None else where.cell
+        return Location(file, series, row, cell)
+
+    def starts(self, ids: npt.ArrayLike) -> list[tuple[int, ...]]:
+        """The first entry of samples along each axis of their windows; errors as `locate`."""
+        numbers = to_numbers(ids, "ids")
+        found: list[tuple[int, ...]] = [()] * len(numbers)
+        section = self._section_of(numbers)
+        for number, index in enumerate(self.indices):
+            which = np.flatnonzero(section == number)
+            starts = index.starts(index.locate(numbers[which])).tolist()
+            for slot, start in zip(which.tolist(), starts, strict=True):
+                found[slot] = tuple(start)
         return found
 
     def _section_of(self, ids: Int64Array) -> Int64Array:
         """The number of the index that has each id, ``(N,)``."""
         return np.searchsorted([index.first for index in self.indices], ids, side="right") - 1
+
+
+def _other_lengths(
+    fields: Fields, predicted: Fields | None, predict_units: Int64Array | None
+) -> Int64Array | None:
+    """The lengths of the other axes of windows, where some units have fields of their own."""
+    lengths: Int64Array | None = fields.other_lengths
+    if lengths is None or predicted is None or predicted.other_lengths is None or predict_units is None:
+        return lengths
+    lengths = lengths.copy()
+    lengths[predict_units] = predicted.other_lengths[predict_units]
+    return lengths
 
 
 def fields_of_stages(samples: StageSamples, plan: Callable[[Samples], Fields]) -> dict[str, Fields]:

@@ -24,7 +24,7 @@ from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import plan_fields
-from h5lightning.planning.fields import Fields
+from h5lightning.planning.fields import BoxField, Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
@@ -33,7 +33,7 @@ from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
-from h5lightning.planning.series.axes import with_axes
+from h5lightning.planning.series.axes import with_axes, with_positive_axes
 from h5lightning.planning.series.join_files import join_files
 from h5lightning.planning.series.joined_files import JoinedFiles
 from h5lightning.planning.series.leading_axis import with_leading_series
@@ -117,8 +117,8 @@ class DataSurvey(Frozen):
             return ()  # samples share no chunks
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in section.fields.row_fields:
-            if not plan.row_numbers.is_in_unit:
-                continue  # it has few rows, which all series share
+            if not plan.row_numbers.is_in_unit or isinstance(plan, BoxField):
+                continue  # it has few rows, which all series share; or its chunks are decoded one by one
             layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
@@ -157,11 +157,12 @@ def survey(
         H5LightningError: the files or the arguments cannot be used.
     """
     discovered, layouts = discover(files), StageSamples.all_of(samples)
-    fields = fields and with_axes(fields, layouts.train, series)
+    said, fields = fields, fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
     request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog, checksums = build.catalog, None
+    fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
@@ -169,7 +170,7 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(catalog, fields, layouts, roles, access=access, dtype=dtype, series=series)
+    planned, predicted = _plan(catalog, said, layouts, roles, access=access, dtype=dtype, series=series)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)

@@ -72,6 +72,27 @@ class FieldDecoder:
             where = f"{list(error.place[1:])} in {place}" if values.ndim else place
             raise self._explained(error, one, form, where) from None
 
+    def entries(self, stored: Array, form: int, batch: LocatedBatch, which: Int64Array) -> Array:
+        """Stored numbers of whole samples as they are delivered.
+
+        Args:
+            stored: the numbers of each sample, ``(n, …)``.
+            form: the number of the form in which their files store them.
+            batch: the samples of a batch.
+            which: those of the samples that ``stored`` holds, by their index in the batch, ``(n,)``.
+
+        Raises:
+            MissingDataError: a number that represents a missing value, where they are not decoded.
+            FieldError: a value that the delivered type cannot hold.
+        """
+        try:
+            return self._values.of(stored, np.full(len(stored), form))
+        except ValueAtError as error:
+            entry = int(which[error.place[0]])
+            part = int(batch.borders.searchsorted(entry, side="right")) - 1
+            where = f"{list(error.place[1:])} of the sample at {batch.where(part, int(batch.rows[entry]))}"
+            raise self._explained(error, stored, form, where) from None
+
     def _parts(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[_Part]:
         form_of = self._plan.form_of
         forms = (

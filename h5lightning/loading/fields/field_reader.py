@@ -1,12 +1,11 @@
-"""What reads one field of a batch: a class for each kind of field, chosen by `make_field_reader`."""
+"""What reads one field of a batch: a class for each kind of field, chosen in `make_field_reader`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,8 @@ from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
     FieldPlan,
-    JoinedField,
     PaddingField,
     RowField,
-    SeriesField,
     StoredField,
 )
 from h5lightning.planning.row_numbers import OF_SERIES
@@ -34,7 +31,15 @@ from h5lightning.planning.values.conversions import assign, buffer_dtype, delive
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 from h5lightning.storage.readers.series_parts import one_part
 
-__all__ = ["FieldReader", "ReadContext", "make_field_reader"]
+__all__ = [
+    "AttributeReader",
+    "ConstantReader",
+    "FieldReader",
+    "PaddingReader",
+    "ReadContext",
+    "RowReader",
+    "SeriesReader",
+]
 
 Array = npt.NDArray[Any]
 
@@ -55,11 +60,6 @@ class ReadContext:
     constants: ConstantCache
     runs: RunRows | None = None
     checks_each: bool = False
-
-
-def make_field_reader(plan: FieldPlan, context: ReadContext) -> FieldReader:
-    """The reader of a field: a new kind is a plan, a reader, and a line in the table below."""
-    return _READERS[type(plan)](plan, context)
 
 
 class FieldReader(ABC):
@@ -194,7 +194,7 @@ def _chosen(request: ReadRequest, is_chosen: BoolArray) -> Iterator[RowRequest]:
 
 
 class PaddingReader(FieldReader):
-    """Says which steps of another field are padding."""
+    """Says which entries of the windows of another field are padding."""
 
     def __init__(self, plan: PaddingField, context: ReadContext) -> None:
         super().__init__(plan, context)
@@ -204,7 +204,7 @@ class PaddingReader(FieldReader):
         """See `FieldReader.fill`."""
         yield ()
         if batch.room is not None:
-            out[batch.slots] = batch.room.is_padding(self._of)
+            out[batch.slots] = batch.room.padding_of(self._of)
 
 
 class SeriesReader(_DatasetReader):
@@ -266,52 +266,3 @@ class AttributeReader(FieldReader):
         yield ()
         if batch.paths:
             put_rows(self._values, batch.units, batch, out)
-
-
-class JoinedReader(FieldReader):
-    """Reads several datasets or columns, and puts their values side by side."""
-
-    def __init__(self, plan: JoinedField, context: ReadContext) -> None:
-        super().__init__(plan, context)
-        self._parts = [self._part(part) for part in plan.parts]
-        spans = (slice(*span) for span in zip(plan.borders[:-1], plan.borders[1:], strict=True))
-        self._places = [((slice(None),) * (plan.axis + 1)) + (span,) for span in spans]
-
-    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
-        """See `FieldReader.fill`."""
-        # Stored numbers, if they are asked for, come in a type that holds those of all parts.
-        is_stored = out.dtype != self.dtype
-        buffers = [part.buffer(len(out), (part.stored_dtype if is_stored else None)) for part in self._parts]
-        fills = [part.fill(batch, buffer) for part, buffer in zip(self._parts, buffers, strict=True)]
-        # In one go, so that a table is read once for all its columns.
-        for asked in zip_longest(*fills, fillvalue=()):
-            yield [request for requests in asked for request in requests]
-        for place, buffer in zip(self._places, buffers, strict=True):
-            target = out[place]
-            with np.errstate(invalid="ignore"):  # a NaN that signals
-                np.copyto(target, buffer.reshape(target.shape), casting="unsafe")
-
-    @property
-    def stored_dtype(self) -> np.dtype[Any] | None:
-        """A type for the stored numbers of all parts, where the reader converts some of them; else None."""
-        stored = [part.stored_dtype for part in self._parts]
-        if all(dtype is None for dtype in stored):
-            return None
-        return np.result_type(*(dtype or part.dtype for dtype, part in zip(stored, self._parts, strict=True)))
-
-    def _part(self, plan: StoredField) -> FieldReader:
-        """The reader of a part, which checks each number that cannot be checked once the parts are joined."""
-        part = make_field_reader(plan, self.context)
-        if part.dtype == self.dtype and plan.mask is None:
-            return part
-        return make_field_reader(plan, replace(self.context, checks_each=True))
-
-
-_READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
-    AttributeField: AttributeReader,
-    ConstantField: ConstantReader,
-    JoinedField: JoinedReader,
-    PaddingField: PaddingReader,
-    RowField: RowReader,
-    SeriesField: SeriesReader,
-}

@@ -14,6 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.planning.borders import Borders, Room
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.series_parts import Picked, SeriesParts
 
@@ -34,7 +35,9 @@ class LocatedBatch:
         slots: its index in the batch, ``(N,)``.
         index: the index of the samples.
         ids: their numbers in the index, ascending, ``(N,)``.
-        room: the rows around each of them beyond which steps are padding; None if samples are not padded.
+        room: the rows around each of them beyond which steps are padding; None if samples are neither padded nor drawn.
+        draws: what is drawn for each sample; None where nothing is drawn.
+        others: where their windows begin along the axes beside that of the rows, ``(N, axes)``; None for none.
     """
 
     units: Int64Array
@@ -45,16 +48,32 @@ class LocatedBatch:
     index: SampleIndex
     ids: Int64Array
     room: Room | None = None
+    draws: SampleDraws | None = None
+    others: Int64Array | None = None
 
     @classmethod
-    def of(cls, ids: Int64Array, paths: FilePaths, borders: Borders | None = None) -> LocatedBatch:
-        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
+    def of(
+        cls,
+        ids: Int64Array,
+        paths: FilePaths,
+        borders: Borders | None = None,
+        draws: SampleDraws | None = None,
+    ) -> LocatedBatch:
+        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded or drawn ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
         ids = ids[slots]
-        units, starts, rows = paths.index.locate_ascending(ids)
-        room = None if borders is None else borders.room(ids)
-        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room)
+        index = paths.index
+        units, starts, rows, cells = index.locate_ascending(ids)
+        room, others = None, None
+        if borders is not None:
+            room = borders.room(ids, draws)
+            others = room.others
+            if room.shift is not None:
+                rows = rows + room.shift
+        elif index.grid is not None and cells is not None:
+            others = index.grid.starts(units.repeat(starts[1:] - starts[:-1]), cells)
+        return cls(units, paths.of(units), starts, rows, slots, index, ids, room, draws, others)
 
     @property
     def sizes(self) -> Int64Array:

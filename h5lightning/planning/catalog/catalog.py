@@ -264,7 +264,7 @@ class Catalog(Frozen):
         return rows
 
     def axis_lengths(self, path: str, axis: int) -> Int64Array:
-        """Length of an axis of ``path`` in each unit, ``(units,)``; negative if ``path`` is absent or has fewer axes."""
+        """Length of one axis of ``path`` in each unit, ``(units,)``; negative if it is absent or has fewer axes."""
         first = self.facts_of(path)[:, 0]
         if axis == 0 or not len(first):
             return first

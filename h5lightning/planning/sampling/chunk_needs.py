@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
 
 __all__ = ["ChunkLayout", "ChunkNeeds", "NeededChunks"]
@@ -95,10 +96,14 @@ class ChunkNeeds:
     Args:
         index: all samples.
         layouts: the fields whose chunks are decoded.
+        draws: what is drawn for each sample of the epoch; None where nothing is drawn.
     """
 
-    def __init__(self, index: SampleIndex, layouts: Sequence[ChunkLayout]) -> None:
+    def __init__(
+        self, index: SampleIndex, layouts: Sequence[ChunkLayout], draws: SampleDraws | None = None
+    ) -> None:
         self._index = index
+        self.draws = draws
         self._layouts = layouts
         self._firsts: list[Int64Array] = []  # the number of the first chunk row of each unit, for each field
         first = 0

@@ -9,7 +9,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.planning.fields import RowField
+from h5lightning.planning.fields import BoxField, RowField
 
 __all__ = ["chunk_rows", "rows_beside", "rows_of_chunk"]
 
@@ -50,4 +50,6 @@ def _rows_in(
     dataset = next((dataset for dataset in layout if dataset.path == plan.path), None)
     if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
         return 1
+    if isinstance(plan, BoxField):
+        return dataset.chunks[plan.row_axis]
     return rows_in(dataset, plan.leading)

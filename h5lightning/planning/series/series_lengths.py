@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from h5lightning.errors import OptionError
 from h5lightning.options import Windows
 from h5lightning.planning.index import SampleIndex
@@ -20,6 +22,13 @@ def check_span(index: SampleIndex) -> None:
         or not index.series_rows.any()
     ):
         return
+    grid = index.grid
+    if grid is not None and index.reach.counts(index.series_rows).any():
+        unit = int(grid.lengths.prod(axis=1, dtype=np.float64).argmax())
+        raise OptionError(
+            f"samples: {samples!r} does not fit into any file or series; the largest one has {grid.text(unit)}: "
+            f"{index.path(int(index.unit_files[unit]))}. Use smaller windows, or pad='edge'"
+        )
     rows = index.series_rows if index.runs is None else index.runs.run_rows[index.runs.run]
     longest = int(rows.argmax())
     name = index.series_name(longest)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from h5lightning.core.process_local import remade
 from h5lightning.options.checks import check_choice
 from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
@@ -63,6 +64,17 @@ class AutoReader(Reader):
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         if not self._direct.try_read_whole(file, source, out):
             self._libhdf5.read_whole(file, source, out)
+
+    def read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> None:
+        """Fill the buffers of some requests for boxes; see `Reader.read_boxes`."""
+        for unread_files, unread in self._direct.read_boxes_possible(files, requests):
+            self._libhdf5.read_boxes(unread_files, unread)
+
+    def prefetch_boxes(
+        self, files: Sequence[str], requests: Sequence[BoxRequest], *, only_remote: bool, is_probe: bool
+    ) -> bool:
+        """Ask the system to fetch what needs no HDF5; see `Reader.prefetch_boxes`."""
+        return self._direct.prefetch_boxes(files, requests, only_remote=only_remote, is_probe=is_probe)
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.star_paths import concrete
 from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader", "SeriesParts"]
@@ -30,7 +31,8 @@ class DatasetColumn:
         dtype: NumPy type string of the stored elements, with the byte order.
         row_shape: shape of one row; of the whole dataset for `Reader.read_whole`.
         leading: how many leading axes make the rows: 1; or 2 for data of shape ``(n, T, *row_shape)``, whose row
-            ``i * T + t`` is time ``t`` of trajectory ``i``. No run of rows crosses a trajectory.
+            ``i * T + t`` is time ``t`` of trajectory ``i``. No run of rows crosses a trajectory. With 0, there are no
+            rows: boxes are read along all axes, and ``row_shape`` is that of one value.
     """
 
     path: str
@@ -209,6 +211,29 @@ class Reader(Protocol):
         Raises:
             BadFileError: a file cannot be read.
             FileChangedError: a file or dataset is not the one that was scanned.
+        """
+
+    def read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> None:
+        """Fill the buffers of some requests for boxes, ``out[slots[i]] = dataset[starts[i] : starts[i] + sizes]``.
+
+        Args:
+            files: paths of different files; or `SeriesParts`, see `read`.
+            requests: boxes of these files. Each chunk that must be decoded is decoded once for all of them.
+
+        Raises:
+            BadFileError: a file cannot be read.
+            FileChangedError: a file or dataset is not the one that was scanned; also if it ends before a box does.
+            IndexError: a box begins before the first element, or a slot lies outside of its buffer.
+            ValueError: a buffer whose entries do not have the shape of the boxes.
+            FloatingPointError: a finite value would become infinite in the type of its buffer.
+        """
+
+    def prefetch_boxes(
+        self, files: Sequence[str], requests: Sequence[BoxRequest], *, only_remote: bool, is_probe: bool
+    ) -> bool:
+        """Ask the system to fetch what `read_boxes` will need, without waiting; see `prefetch`.
+
+        A probe looks only at the first box of each request in each file.
         """
 
     def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:

@@ -14,9 +14,8 @@ from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, Chunk
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool, Task
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_group import RowGroup
-from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["CachedRows", "ChunkRowDecoder"]
+__all__ = ["CachedRows", "ChunkRowDecoder", "TableWriter"]
 
 _DECODED_AT_ONCE = 8  # chunk rows that a thread reserves; other threads decode the next ones meanwhile
 
@@ -35,6 +34,13 @@ class ChunkRowDecoder(Protocol):
             chunk_rows: numbers and buffers, ``(chunk row bytes,)``.
             parts: about how many tasks may run at the same time.
         """
+
+
+class TableWriter(Protocol):
+    """Takes rows out of a table of bytes."""
+
+    def put(self, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
+        """See `RowWriter.put`."""
 
 
 class CachedRows(RowGroup):
@@ -57,7 +63,7 @@ class CachedRows(RowGroup):
         """See `RowGroup.keeps`."""
         return min(rows, int(self._firsts[-1])) <= self._cache.capacity
 
-    def put(self, request: ReadRequest, to: RowWriter) -> None:
+    def put(self, request: ReadRequest, to: TableWriter) -> None:
         """See `RowGroup.put`."""
         height, capacity = self._cache.height, self._cache.at_once
         within_file = request.rows // height
@@ -105,7 +111,7 @@ class CachedRows(RowGroup):
         return numbers[np.concatenate(lacking)] if lacking else numbers
 
     def _put_cached(
-        self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: RowWriter
+        self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: TableWriter
     ) -> None:
         """Deliver rows whose chunk rows fit into the cache together."""
         cache, requested = self._cache, self._by_dataset(numbers)

@@ -17,6 +17,7 @@ from h5lightning.storage.codecs import FilterPipeline, NoCodecError
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
+from h5lightning.storage.readers.box_pieces import ChunkGrid
 from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.leading_axes import LeadingAxes
 from h5lightning.storage.readers.protocol import DatasetColumn
@@ -45,6 +46,8 @@ class ChunkMap:
         nbytes: bytes of memory that the map takes in this process; 0 where it is mapped from the index.
         axes: the two leading axes that are one here; None if the dataset has one. Rows are then places; see
             `LeadingAxes`.
+        grid: the axes of the dataset, if boxes are read along all of them; None if rows are read. Each chunk is then
+            one row of this map.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +60,7 @@ class ChunkMap:
     record: RecordLayout | None = None
     nbytes: int = 0
     axes: LeadingAxes | None = None
+    grid: ChunkGrid | None = None
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -95,6 +99,15 @@ class ChunkMap:
         """Whether the rows of a chunk lie in it one after the other, whole and without padding."""
         return self.chunks[1:] == self.row_shape
 
+    def origin(self, number: int) -> tuple[int, ...]:
+        """Coordinates of the first element of a chunk in the dataset."""
+        grid, axes = self.grid, self.axes
+        if grid is None and axes is None:
+            grid = ChunkGrid(self.shape, self.chunks)
+        elif grid is None and axes is not None:
+            grid = ChunkGrid((*axes.shape, *self.shape[1:]), (*axes.chunks, *self.chunks[1:]))
+        return () if grid is None else grid.origin(number)
+
     def byte_ranges(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
         """First byte and size of each of some rows, or of each chunk that holds some of them, once.
 
@@ -118,6 +131,11 @@ def with_leading(chunk_map: ChunkMap, leading: int) -> ChunkMap:
     """The map of a dataset some of whose leading axes make its rows; see `DatasetColumn`."""
     if leading == 1:
         return chunk_map
+    if leading == 0:
+        shape = chunk_map.shape
+        grid = ChunkGrid(shape, chunk_map.chunks if shape else ())
+        size = max(1, grid.chunk_size)
+        return replace(chunk_map, shape=(grid.count, size), chunks=(1, size), grid=grid)
     axes = LeadingAxes.of(chunk_map.shape, chunk_map.chunks)
     rows = axes.rows if axes.is_in_order else axes.places
     return replace(

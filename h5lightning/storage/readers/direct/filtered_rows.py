@@ -108,23 +108,14 @@ class FilteredRows:
         return self.chunk_map.pipeline  # type: ignore[return-value] # filtered rows have one
 
     def _damaged(self, chunk: _Chunk, error: CodecError) -> BadFileError:
-        where, origin = name_of(self.file.path, self.source), self._origin(chunk)
+        where, origin = name_of(self.file.path, self.source), self.chunk_map.origin(chunk.number)
         return damaged_chunk(where, origin, chunk.size, chunk.start, self._pipeline.names, error)
 
     def _not_verified(self, read: _Read, error: DamagedBlockError) -> ChecksumError:
         """The error that names the first chunk of a read that lies in a damaged block, which may hold several."""
         damaged = [chunk for chunk in read.chunks if chunk.start + chunk.size > error.start]
-        chunk = f"the chunk at {self._origin((damaged or read.chunks)[0])}, or one beside it"
+        chunk = f"the chunk at {self.chunk_map.origin((damaged or read.chunks)[0].number)}, or one beside it"
         return error.of(f"{name_of(self.file.path, self.source)}: {chunk}")
-
-    def _origin(self, chunk: _Chunk) -> tuple[int, ...]:
-        """Coordinates of a chunk's first element in the dataset."""
-        shape, chunks, axes = self.chunk_map.shape, self.chunk_map.chunks, self.chunk_map.axes
-        if axes is not None:
-            shape, chunks = (*axes.shape, *shape[1:]), (*axes.chunks, *chunks[1:])
-        grid = [-(-length // size) for length, size in zip(shape, chunks, strict=True)]
-        origin: tuple[int, ...] = tuple(np.multiply(np.unravel_index(chunk.number, grid), chunks).tolist())
-        return origin
 
 
 def _reads(chunk_map: ChunkMap, numbers: Sequence[int], buffers: Sequence[Bytes], parts: int) -> list[_Read]:

@@ -11,6 +11,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_files import FileBatch, KnownFiles
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.batch_parts import FilePart, PartBatch
+from h5lightning.storage.readers.direct.box_group import OpenBoxGroup
 from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
 from h5lightning.storage.readers.direct.column_table import ColumnFacts, ColumnTable
 from h5lightning.storage.readers.direct.known_source import KnownSource
@@ -46,6 +47,7 @@ class KnownColumns:
         self._parts: dict[DatasetColumn, ColumnFacts] = {}
         self._last_parts: PartBatch | None = None
         self._last: tuple[FileBatch | PartBatch | None, dict[DatasetColumn, OpenSourceGroup]] = None, {}
+        self._last_boxes: tuple[FileBatch | PartBatch | None, dict[DatasetColumn, OpenBoxGroup]] = None, {}
 
     def parts(self, batch: FileBatch, parts: SeriesParts) -> PartBatch:
         """The parts of the files of a batch, which are often those of the last one."""
@@ -77,6 +79,22 @@ class KnownColumns:
             group = groups[column] = OpenSourceGroup(
                 batch, column, facts, find, access=self._access, pool=self._decode_pool
             )
+        return group
+
+    def box_group(self, batch: FileBatch | PartBatch, column: DatasetColumn) -> OpenBoxGroup:
+        """As `group`, of a column of which boxes are read."""
+        last, groups = self._last_boxes
+        if last is not batch:
+            groups = {}
+            self._last_boxes = batch, groups
+        group = groups.get(column)
+        if group is None:
+            if isinstance(batch, PartBatch):
+                find = partial(_find_part, self.maps, batch, column)
+            else:
+                find = partial(_find, self.maps, batch, column)
+            group = OpenBoxGroup(batch, column, find, access=self._access, pool=self._decode_pool)
+            groups[column] = group
         return group
 
     def _facts_of_parts(

@@ -69,9 +69,8 @@ class KnownSource:
         self.raw, self.source, self.chunk_map, self.blocks = raw, source, chunk_map, blocks
         self.is_empty = 0 in chunk_map.shape
         self.table = StoredTable.of(source, chunk_map.record, chunk_map.row_shape)
-        is_as_scanned = all(
-            chunk_map.row_shape + shape == column.row_shape for column, shape in self.columns()
-        )
+        row_shape = () if chunk_map.grid is not None else chunk_map.row_shape
+        is_as_scanned = all(row_shape + shape == column.row_shape for column, shape in self.columns())
         self.rows = chunk_map.rows if is_as_scanned else 0
         self.file: ByteReader = raw if blocks is None else VerifiedFile(raw, blocks)
         self.filtered: FilteredRows | None = None
@@ -171,7 +170,17 @@ class KnownSource:
         if not rows.size:
             return False
         starts, sizes = self.chunk_map.byte_ranges(rows[:1] if is_probe else rows)
+        return self.fetch(starts, sizes, is_probe=is_probe)
+
+    def fetch(self, starts: Int64Array, sizes: Int64Array, *, is_probe: bool) -> bool:
+        """Ask the system to fetch some bytes, or whether the first of them is there; see `Reader.prefetch`.
+
+        Args:
+            starts: first byte of each range, at least one, ``(N,)``.
+            sizes: bytes of each range, ``(N,)``.
+            is_probe: whether to fetch nothing.
+        """
         if is_probe:
-            return not (is_local and self.raw.is_cached(int(starts[0])))
+            return not (self.raw.may_be_mapped and self.raw.is_cached(int(starts[0])))
         self.raw.prefetch(starts, sizes)
         return True

@@ -20,12 +20,21 @@ from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_files import FileBatch, KnownFiles
+from h5lightning.storage.readers.box_checks import (
+    boxes_by_source,
+    check_box_requests,
+    column_of,
+    touched_files,
+)
+from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.checks import check_buffer, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
+from h5lightning.storage.readers.direct.box_prefetch import prefetch_boxes
 from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
 from h5lightning.storage.readers.direct.known_columns import KnownColumns
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
@@ -43,6 +52,7 @@ __all__ = ["DirectReader", "Unread"]
 
 # Files, and requests for one source that only HDF5 can read in them.
 Unread: TypeAlias = tuple[Sequence[str], list[ReadRequest]]
+UnreadBoxes: TypeAlias = tuple[Sequence[str], list[BoxRequest]]
 
 T = TypeVar("T")
 
@@ -147,6 +157,65 @@ class DirectReader(Reader):
             if columns.maps.find(raw, source, part) is not None
             else columns.maps.reason(path, source, part)
         )
+
+    def read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> None:
+        """Fill the buffers of some requests for boxes; see `Reader.read_boxes`.
+
+        Raises:
+            UnsupportedFieldError: only HDF5 can read a dataset.
+        """
+        for paths, unread in self.read_boxes_possible(files, requests):
+            file, source = one_part(paths, 0), column_of(unread[0].source)
+            raise _unsupported(file, source, self.reason(file, source))
+
+    def read_boxes_possible(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> list[UnreadBoxes]:
+        """Fill the buffers as far as HDF5 is not needed; see `Reader.read_boxes`.
+
+        Returns:
+            What only HDF5 can read: files, and requests for boxes of them.
+        """
+        check_box_requests(files[0] if len(files) else "", requests)
+        requests = [request for request in requests if len(request.slots)]
+        unread: list[UnreadBoxes] = []
+        for part in _parts_of(files, self._pool.raw_files.most_at_once) if requests else ():
+            if len(part) == len(files):
+                unread += self._read_boxes(files, requests)
+            else:
+                unread += self._read_boxes(chosen_parts(files, part), [one.of(part) for one in requests])
+        return unread
+
+    def _read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> list[UnreadBoxes]:
+        """Read boxes from files that may be mapped at the same time."""
+        batch, unread = self._pool.raw_files.checked(distinct_files(files)), list[UnreadBoxes]()
+        columns = self._columns(batch.known)
+        places = columns.parts(batch, files) if isinstance(files, SeriesParts) else batch
+        for source, same in boxes_by_source(requests, columns.maps.separate).items():
+            missing = columns.box_group(places, source).put_all(same)
+            if missing:
+                unread.append((chosen_parts(files, missing), [one.of(missing) for one, _ in same]))
+        return unread
+
+    def prefetch_boxes(
+        self, files: Sequence[str], requests: Sequence[BoxRequest], *, only_remote: bool, is_probe: bool
+    ) -> bool:
+        """Ask the system to fetch what some requests will read; see `Reader.prefetch_boxes`."""
+        cold = False
+        for request in requests:
+            for number in touched_files(request):
+                file, borders = one_part(files, number), request.borders[number : number + 2].tolist()
+                known = self._known(file, together(column_of(request.source)))
+                if known is not None:
+                    starts = request.starts[slice(*borders)]
+                    cold |= prefetch_boxes(
+                        known, starts, request.sizes, only_remote=only_remote, is_probe=is_probe
+                    )
+        return cold
+
+    def _known(self, file: str | SeriesParts, source: DatasetColumn) -> KnownSource | None:
+        """What is known of a source in one file or part; None if only HDF5 can read it."""
+        files, raw = self._pool.raw_files.one(path_of(file))
+        columns = self._columns(files)
+        return columns.maps.find(raw, source, columns.part(FileBatch(files, [raw]), file))
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""

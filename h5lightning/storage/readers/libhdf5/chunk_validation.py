@@ -128,10 +128,21 @@ class ChunkValidator:
         ]
         return [(*first, *origin) for origin in product(*axes)]
 
-    def _validate(self, origin: tuple[int, ...]) -> None:
+    def _read(self, origin: tuple[int, ...]) -> tuple[int, bytes]:
+        """The filters that a chunk skipped, and its stored bytes."""
         try:
             # Only this call finds a chunk in the way in which HDF5 reads it.
             mask, stored = self._did.read_direct_chunk(origin)
+        except MemoryError:
+            # If no chunk of a dataset was ever written, HDF5 2.0 gives any number as the size of a chunk.
+            if self._did.get_chunk_info_by_coord(origin).byte_offset is None:
+                raise RuntimeError("chunk storage is not allocated") from None
+            raise
+        return mask, stored
+
+    def _validate(self, origin: tuple[int, ...]) -> None:
+        try:
+            mask, stored = self._read(origin)
         except (OSError, RuntimeError) as error:
             if not self._is_looked_up:
                 return

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
+from typing_extensions import Self
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError, UnsupportedFieldError
@@ -33,6 +34,8 @@ from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
 
 __all__ = ["MOST_JOINED", "DatasetRows", "holds_type"]
+
+Kind = TypeVar("Kind", bound="DatasetRows")
 
 # Joining a row to a selection takes 1 µs, and more for each that it holds; h5py needs 15 µs for any number of rows.
 MOST_JOINED = 16
@@ -89,7 +92,7 @@ class DatasetRows:
         object.__setattr__(self, "_did", self.dataset.id)
 
     @classmethod
-    def open(cls, file: h5py.File, path: str, source: DatasetColumn, access: Access) -> DatasetRows:
+    def open(cls, file: h5py.File, path: str, source: DatasetColumn, access: Access) -> Self:
         """Open the dataset of a source.
 
         Args:
@@ -129,7 +132,10 @@ class DatasetRows:
                 ("h5py", path, file_stamp, source, shape, chunk_rows, sorted(sources.stamps.items())),
             ),
             validator=ChunkValidator.of(
-                name_of(path, source), dataset, on_missing=access.on_missing, leading=source.leading
+                name_of(path, source),
+                dataset,
+                on_missing=access.on_missing,
+                leading=cls.validated_axes(source, shape),
             ),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
         )
@@ -141,6 +147,11 @@ class DatasetRows:
             return None, 0
         chunk_rows = int(layout.get_chunk()[0])
         return chunk_rows, -(-shape[0] // chunk_rows) if shape else 0
+
+    @classmethod
+    def validated_axes(cls, source: DatasetColumn, shape: tuple[int, ...] | None) -> int:  # noqa: ARG003
+        """Axes along which chunks are validated one by one."""
+        return source.leading
 
     def places_of(self, rows: Int64Array) -> Int64Array:
         """Where rows lie in the order of the chunks, ``(N,)``; see `LeadingAxes`."""

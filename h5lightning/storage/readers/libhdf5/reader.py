@@ -8,12 +8,11 @@ long rows are read one by one, straight into the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -22,12 +21,15 @@ from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.libhdf5.batch_rows import BatchRows, in_order
+from h5lightning.storage.readers.libhdf5.box_reading import read_boxes
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows, holds_type
+from h5lightning.storage.readers.libhdf5.open_each import dataset_keys, dataset_opener, using_datasets
 from h5lightning.storage.readers.libhdf5.trajectory_rows import TrajectoryRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
@@ -165,25 +167,7 @@ class H5pyReader(Reader):
         def sources(index: int, stored: DatasetRows) -> list[str]:
             return stored.sources_of(rows(index))
 
-        is_guarded = self._pool.access.allow_external is not None
-        self._pool.using_each(
-            files.paths if isinstance(files, SeriesParts) else files,
-            _keys(files, source),
-            self._opener(files, source),
-            use,
-            sources=sources if is_guarded else None,
-        )
-
-    def _opener(self, files: Sequence[str], source: DatasetColumn) -> Callable[[int, h5py.File], DatasetRows]:
-        """What opens the dataset in a file, or part, given by its number."""
-        access, kind = self._pool.access, DatasetRows if source.leading == 1 else TrajectoryRows
-        texts = files.texts if isinstance(files, SeriesParts) else None
-
-        def opened(number: int, file: h5py.File) -> DatasetRows:
-            concrete = source if texts is None else source.at(texts[number])
-            return kind.open(file, files[number], concrete, access)
-
-        return opened
+        using_datasets(self._pool, files, source, _kind_of(source), sources=sources, use=use)
 
     def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
         """Where decoded chunks are kept for the next batches; None if rows can be read alone, or too few chunks fit."""
@@ -206,7 +190,23 @@ class H5pyReader(Reader):
                 assign(out, ..., values if source.member is None else values["0"])
 
         files = [file] if isinstance(file, str) else file
-        self._pool.using_each([path], _keys(files, read), self._opener(files, read), use)
+        opened = dataset_opener(files, read, _kind_of(read), self._pool.access)
+        self._pool.using_each([path], dataset_keys(files, read), opened, use)
+
+    def read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> None:
+        """Fill the buffers of some requests for boxes; see `Reader.read_boxes`."""
+        read_boxes(self._pool, files, requests)
+
+    def prefetch_boxes(  # HDF5 fetches nothing ahead
+        self,
+        files: Sequence[str],  # noqa: ARG002
+        requests: Sequence[BoxRequest],  # noqa: ARG002
+        *,
+        only_remote: bool,  # noqa: ARG002
+        is_probe: bool,  # noqa: ARG002
+    ) -> bool:
+        """Do nothing; see `Reader.prefetch_boxes`."""
+        return False
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""
@@ -240,12 +240,9 @@ class H5pyReader(Reader):
         return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.row_shape)
 
 
-def _keys(files: Sequence[str], source: DatasetColumn) -> DatasetColumn | Callable[[int], Hashable]:
-    """What names the dataset of a source in each of some files, or parts of them, given by their numbers."""
-    if not isinstance(files, SeriesParts) or "*" not in source.path:
-        return source
-    texts = files.texts
-    return lambda number: (source, texts[number])
+def _kind_of(source: DatasetColumn) -> type[DatasetRows]:
+    """What opens the dataset of a source."""
+    return DatasetRows if source.leading == 1 else TrajectoryRows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

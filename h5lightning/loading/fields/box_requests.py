@@ -1,0 +1,214 @@
+"""What fields ask for whose samples are boxes: rows along any axis, and windows along several axes.
+
+Windows that lie inside of their borders are read together, straight into the batch. Of the others, the part inside is
+read for each of them, and its last entries are repeated beyond the border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.loading.fields.located_batch import LocatedBatch
+from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.loading.fields.run_rows import RunRows
+from h5lightning.planning.fields import BoxField, StoredForm
+from h5lightning.storage.readers.box_request import BoxRequest, DatasetArray
+
+__all__ = ["BoxRequests", "boxes_of", "whole_boxes"]
+
+Array = npt.NDArray[Any]
+
+
+def whole_boxes(out: Array, plan: BoxField) -> Array:
+    """A buffer ``(N, *shape)`` as one with all axes of the dataset, ``(N, *sizes, *element_shape)``."""
+    return out.reshape(len(out), *plan.sizes, *plan.element_shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxRequests:
+    """What a field asks for, and what is done once it was read.
+
+    Args:
+        asked: the boxes to read.
+        finish: put boxes that reach beyond borders into the buffer.
+    """
+
+    asked: list[RowRequest]
+    finish: list[Callable[[], None]]
+
+
+def boxes_of(
+    plan: BoxField,
+    form: StoredForm,
+    batch: LocatedBatch,
+    out: Array,
+    which: Int64Array,
+    slots: Int64Array,
+    runs: RunRows | None = None,
+) -> BoxRequests:
+    """The boxes of some samples of a batch.
+
+    Args:
+        plan: the field.
+        form: how their files store it.
+        batch: the samples.
+        out: the buffer, ``(M, *sizes, *element_shape)``, of any type that a reader can fill.
+        which: the samples, by their index in the batch, ascending, ``(n,)``.
+        slots: the slot of each in the buffer, ``(n,)``.
+        runs: finds rows of files that go on where others end; None if no files are joined.
+    """
+    boxes = _Boxes(plan, form, batch, out, which, slots)
+    if runs is not None and plan.steps is not None:
+        return boxes.in_runs(runs)
+    if plan.dilation > 1 and len(plan.offsets) > 1:
+        return BoxRequests([boxes.step(number) for number in range(len(plan.offsets))], [])
+    return boxes.windows()
+
+
+class _Boxes:
+    """Makes the requests of `boxes_of`."""
+
+    def __init__(
+        self,
+        plan: BoxField,
+        form: StoredForm,
+        batch: LocatedBatch,
+        out: Array,
+        which: Int64Array,
+        slots: Int64Array,
+    ) -> None:
+        self._plan, self._batch, self._out = plan, batch, out
+        self._which, self._slots = which, slots
+        self._source = DatasetArray(plan.path, plan.member, form.dtype, len(plan.sizes), plan.element_shape)
+        self._files = np.arange(len(batch.borders) - 1).repeat(batch.sizes)[which]
+        numbers = plan.row_numbers
+        self._starts = np.zeros((len(which), len(plan.sizes)), np.int64)
+        self._starts[:, plan.row_axis] = numbers.first_rows(batch)[which]
+        if numbers.series_axis is not None:
+            self._starts[:, numbers.series_axis] = batch.series_numbers[which]
+        if plan.other_axes and batch.others is not None:
+            self._starts[:, plan.other_axes] = batch.others[which]
+        # The row of each step, counted from the first row of a sample; those beyond borders are at the border.
+        offsets = plan.offsets if plan.steps is not None else np.zeros(1, np.int64)
+        room = batch.room
+        clips = room is not None and plan.steps is not None
+        self._offsets = (
+            room.clipped(plan)[which] if clips and room is not None else offsets[None].repeat(len(which), 0)
+        )
+
+    def windows(self) -> BoxRequests:
+        """Windows whose steps follow each other."""
+        room = self._batch.room
+        clipped = None if room is None else room.has_padding(self._plan)[self._which]
+        if clipped is None or not clipped.any():
+            return BoxRequests([self._request(slice(None))], [])
+        inside = np.flatnonzero(~clipped)
+        asked = [self._request(inside)] if inside.size else []
+        finish = []
+        for number in np.flatnonzero(clipped).tolist():
+            request, put = self._clipped(number)
+            asked.append(request)
+            finish.append(put)
+        return BoxRequests(asked, finish)
+
+    def step(self, number: int) -> RowRequest:
+        """One step of all windows."""
+        starts = self._starts.copy()
+        starts[:, self._plan.row_axis] += self._offsets[:, number]
+        out, sizes = self._step_of(number)
+        return self._boxes(self._files, starts, sizes, self._slots, out)
+
+    def in_runs(self, runs: RunRows) -> BoxRequests:
+        """Windows that may reach into other files: those inside of their file, and single steps of the others."""
+        plan, batch = self._plan, self._batch
+        _, rows = runs.divided(batch, self._all_offsets(), plan.offsets)
+        if rows is None:
+            return self.windows()
+        count = len(plan.offsets)
+        place = np.empty(len(batch.slots), np.int64)  # the sample of each slot
+        place[batch.slots] = np.arange(len(batch.slots))
+        sample, step = place[rows.slots // count], rows.slots % count
+        number_of = np.full(len(batch.slots), -1)
+        number_of[self._which] = np.arange(len(self._which))
+        is_single = np.zeros(len(batch.slots), np.bool_)
+        is_single[sample] = True
+        inside = np.flatnonzero(~is_single[self._which])
+        asked = [self._request(inside)] if inside.size else []
+        files = np.arange(len(rows.borders) - 1).repeat(rows.sizes)
+        for one in range(count):
+            chosen = np.flatnonzero((step == one) & (number_of[sample] >= 0))
+            starts = self._starts[number_of[sample[chosen]]]
+            starts[:, plan.row_axis] = rows.rows[chosen]
+            out, sizes = self._step_of(one)
+            slots = self._slots[number_of[sample[chosen]]]
+            request = self._boxes(files[chosen], starts, sizes, slots, out, len(rows.paths))
+            asked.append(request._replace(paths=rows.paths))
+        return BoxRequests(asked, [])
+
+    def _all_offsets(self) -> Int64Array:
+        room = self._batch.room
+        return self._plan.offsets if room is None else room.clipped(self._plan)
+
+    def _step_of(self, number: int) -> tuple[Array, tuple[int, ...]]:
+        """The part of the buffer for one step, and the sizes of its boxes."""
+        axis = self._plan.row_axis
+        sizes = (*self._plan.sizes[:axis], 1, *self._plan.sizes[axis + 1 :])
+        place = (slice(None),) * (axis + 1) + (slice(number, number + 1),)
+        return self._out[place], sizes
+
+    def _request(self, chosen: Int64Array | slice) -> RowRequest:
+        """Whole windows of some samples."""
+        starts = self._starts[chosen]
+        if self._plan.steps is not None:
+            starts = starts.copy()
+            starts[:, self._plan.row_axis] += self._plan.offsets[0]
+        return self._boxes(self._files[chosen], starts, self._plan.sizes, self._slots[chosen], self._out)
+
+    def _boxes(
+        self,
+        files: Int64Array,
+        starts: Int64Array,
+        sizes: tuple[int, ...],
+        slots: Int64Array,
+        out: Array,
+        count: int | None = None,
+    ) -> RowRequest:
+        """A request for boxes of the files that they lie in; ``files`` are their indices in the batch, ascending."""
+        count = len(self._batch.borders) - 1 if count is None else count
+        sizes_of = np.bincount(files, minlength=count)
+        used = np.flatnonzero(sizes_of)
+        borders = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes_of[used])])
+        request = BoxRequest(self._source, borders, starts, sizes, slots, out)
+        return RowRequest(request, None if len(used) == count else tuple(used.tolist()))
+
+    def _clipped(self, number: int) -> tuple[RowRequest, Callable[[], None]]:
+        """The part of one window inside of its borders, and what repeats its ends beyond them."""
+        plan, room = self._plan, self._batch.room
+        entries = {plan.row_axis: self._starts[number, plan.row_axis] + self._offsets[number]}
+        if room is not None and room.other_lengths is not None:
+            lengths = room.other_lengths[self._which[number]].tolist()
+            for axis, length in zip(plan.other_axes, lengths, strict=True):
+                first = self._starts[number, axis]
+                entries[axis] = np.arange(first, first + plan.sizes[axis]).clip(0, length - 1)
+        starts, sizes = self._starts[number].copy(), list(plan.sizes)
+        for axis, each in entries.items():
+            starts[axis], sizes[axis] = each[0], int(each[-1] - each[0]) + 1
+        inside = np.empty((1, *sizes, *plan.element_shape), self._out.dtype)
+        files = self._files[number : number + 1]
+        request = self._boxes(files, starts[None], tuple(sizes), np.zeros(1, np.int64), inside)
+        target = self._out[self._slots[number] : self._slots[number] + 1]
+        return request, partial(_repeat_ends, inside, target, entries)
+
+
+def _repeat_ends(inside: Array, target: Array, entries: dict[int, Int64Array]) -> None:
+    """Put the inside of a window into its place; entries beyond a border are those at the border."""
+    for axis, each in entries.items():
+        inside = inside.take(each - each[0], axis=axis + 1)
+    target[...] = inside

@@ -1,0 +1,123 @@
+"""Plans of fields whose samples are boxes: rows along any axis, and windows along several axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.errors import SchemaError
+from h5lightning.options import Samples, SingleField, Windows
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.compared_files import ComparedFiles
+from h5lightning.planning.fields import BoxField, FieldPlan, FieldSpec, JoinedField
+from h5lightning.planning.row_numbers import AlongAxes
+from h5lightning.planning.series.axes import row_numbers_of
+
+__all__ = ["other_lengths", "plan_box"]
+
+
+def plan_box(
+    compared: ComparedFiles,
+    key: str,
+    field: SingleField,
+    samples: Samples,
+    options: Mapping[str, Any],
+    delivered: tuple[str, tuple[str, ...] | None],
+) -> BoxField:
+    """Plan a field whose samples are boxes; its files were compared before.
+
+    Args:
+        compared: the files.
+        key: the sample's key.
+        field: the field, `with_positive_axes`.
+        samples: how samples lie in a series.
+        options: arguments of `RowField`.
+        delivered: the type in which it is delivered, and the names of its values.
+
+    Raises:
+        SchemaError: files differ in the length of an axis that no window lies along.
+    """
+    numbers = row_numbers_of(field)
+    if not isinstance(numbers, AlongAxes):
+        raise TypeError(f"field {key!r} has rows along the leading axes")
+    first = compared.catalog.schema(int(compared.files[0])).dataset(field.path)
+    shape = () if first is None else first.shape
+    _check_first_axis(compared, key, field, numbers)
+    windows = samples.lengths if isinstance(samples, Windows) else (1,)
+    steps = options["steps"]
+    sizes = list(shape)
+    for axis, length in zip(numbers.axes, windows, strict=False):
+        sizes[axis] = length
+    sizes[numbers.axes[0]] = 1 if steps is None else steps[1] - steps[0]
+    if numbers.series_axis is not None:
+        sizes[numbers.series_axis] = 1
+    value = None if first is None else first.value(field.member)
+    element = () if value is None else value.shape
+    gone = {numbers.series_axis} | ({numbers.axes[0]} if steps is None else set())
+    sample = tuple(size for axis, size in enumerate(sizes) if axis not in gone)
+    row = tuple(size for axis, size in enumerate(sizes) if axis not in {numbers.series_axis, numbers.axes[0]})
+    return BoxField(
+        **options,
+        spec=FieldSpec(sample + element, *delivered),
+        row_shape=row + element,
+        row_numbers=numbers,
+        sizes=tuple(sizes),
+        element_shape=element,
+    )
+
+
+def _check_first_axis(compared: ComparedFiles, key: str, field: SingleField, numbers: AlongAxes) -> None:
+    """Raise `SchemaError` if no window lies along axis 0, and its length differs between units."""
+    if 0 in numbers.free_axes:
+        return
+    catalog, files = compared.catalog, compared.files
+    lengths = catalog.axis_lengths(field.path, 0)
+    differs = files[lengths[files] != lengths[files[0]]]
+    if differs.size:
+        unit = int(differs[0])
+        raise SchemaError(
+            f"field {key!r}: '/{field.path}' in {catalog.where(unit)} has {lengths[unit]} entries along axis 0, "
+            f"expected {lengths[files[0]]} as in {catalog.where(int(files[0]))}{catalog.more(differs)}. Samples of one "
+            "batch need one shape"
+        )
+
+
+def other_lengths(
+    catalog: Catalog, plans: Iterable[FieldPlan], samples: Samples, units: Int64Array
+) -> Int64Array | None:
+    """Entries of each unit along the axes of windows beside that of the rows, ``(units, axes)``.
+
+    Args:
+        catalog: the shapes of all datasets.
+        plans: the fields.
+        samples: how samples lie in a series.
+        units: the units that have all fields, ascending.
+
+    Returns:
+        None for samples along one axis. For units that lack the fields, zeros.
+
+    Raises:
+        SchemaError: two fields differ in such a length, or no field has these axes.
+    """
+    if len(samples.axes) < 2:
+        return None
+    singles = [one for plan in plans for one in (plan.parts if isinstance(plan, JoinedField) else (plan,))]
+    boxes = [one for one in singles if isinstance(one, BoxField) and one.other_axes]
+    if not boxes:
+        raise SchemaError(f"samples.axis={samples.axis!r}: no field has windows along all of these axes")
+    lengths = [
+        np.stack([catalog.axis_lengths(box.path, axis) for axis in box.other_axes], axis=1) for box in boxes
+    ]
+    for box, own in zip(boxes[1:], lengths[1:], strict=True):
+        differs = units[(own[units] != lengths[0][units]).any(axis=1)]
+        if differs.size:
+            unit = int(differs[0])
+            raise SchemaError(
+                f"in {catalog.where(unit)}, windows of {box.title} lie along axes of {own[unit].tolist()} entries, "
+                f"those of {boxes[0].title} along axes of {lengths[0][unit].tolist()}{catalog.more(differs)}: the axes "
+                "of one window need the same lengths in all fields. The axes of one field are Field(path, axis=(…))"
+            )
+    return np.maximum(lengths[0], 0)
