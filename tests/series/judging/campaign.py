@@ -32,9 +32,9 @@ class Tally:
         for feature in ("all", *case.features):
             self.counts[feature, verdict] += 1
 
-    def of(self, verdict: str) -> int:
-        """How often a verdict was given."""
-        return self.counts["all", verdict]
+    def of(self, verdict: str, feature: str = "all") -> int:
+        """How often a verdict was given, of the cases with a feature."""
+        return self.counts[feature, verdict]
 
     def markdown(self) -> str:
         """A table of features and verdicts."""

@@ -57,7 +57,7 @@ class Storage:
             chunks[1:] = [min(self.cut, size) for size in chunks[1:]]
         if self.is_narrow and len(shape) > 1:
             chunks[-1] = max(1, shape[-1] // 2)
-        maxshape = (None, *shape[1:]) if 0 in shape else None
+        maxshape = (None,) * len(shape) if 0 in shape else None
         found: dict[str, Any] = {"chunks": tuple(chunks)}
         if maxshape is not None:
             found["maxshape"] = maxshape
