@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from h5lightning.core.arrays import Float64Array
 from h5lightning.datamodule.decoding_costs import decoding_remarks
 from h5lightning.datamodule.distributed import (
     AttachedTrainer,
@@ -19,12 +18,13 @@ from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
-from h5lightning.loading.sample_weights import read_weights
+from h5lightning.loading.order_values import OrderValues, read_order_values
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -40,7 +40,7 @@ class DataLifecycle:
         self._window = RunWindow(options.shuffle)
         self._survey: DataSurvey | None = None
         self._data: PreparedData | None = None
-        self._weights: Float64Array | None = None  # of the training samples, read on rank 0
+        self._values: OrderValues | None = None  # of the training samples, read on rank 0
         self._order: Order | None = None
         self._restored: SavedRun | None = None  # until setup has compared it with the data
         self.tracker = EpochTracker(trainer)
@@ -67,16 +67,22 @@ class DataLifecycle:
     def training_order(self) -> Order:
         """The order of the training samples."""
         if self._order is None:
-            dataset, weights, shuffle = self.data.datasets.get("train"), self._weights, self.shuffle
-            if weights is None and dataset is not None:
-                # Set up for another stage than fit: weights were not shared, and other ranks may not ask for them.
-                weights = read_weights(dataset, shuffle)
-            self._order = self.data.training_order(shuffle, weights)
+            dataset, values, shuffle = self.data.datasets.get("train"), self._values, self.shuffle
+            if values is None and dataset is not None:
+                # Set up for another stage than fit: values were not shared, and other ranks may not ask for them.
+                values = read_order_values(dataset, shuffle)
+            self._order = self.data.training_order(shuffle, values)
         return self._order
 
     def decoding_remarks(self, share: Share | None = None) -> list[str]:
         """Sentences about what training decodes more than once, by the part of the samples that a rank gets."""
         return list(decoding_remarks(self._options, self.data, self.shuffle, share))
+
+    def remarks(self) -> list[str]:
+        """Sentences about the order of training, and about what it decodes more than once."""
+        bucket = self._options.shuffle.bucket
+        about = f"Training batches have samples of similar {bucket!r}: those of {WINDOW_STEPS} steps are sorted by it"
+        return [*([] if bucket is None else [about]), *self.decoding_remarks()]
 
     def scan(self) -> None:
         """Discover and scan the files, once."""
@@ -91,8 +97,8 @@ class DataLifecycle:
             self._prepare(batch_size)
         if self._restored is not None:
             self._continue(self._restored)
-        if stage in (None, "fit") and self._weights is None:
-            self._share_weights()
+        if stage in (None, "fit") and self._values is None:
+            self._share_values()
 
     def close(self) -> None:
         """End the fit, and close this process's files."""
@@ -135,14 +141,16 @@ class DataLifecycle:
         """Split the same files with the seed that counts now."""
         data = self.data
         self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
-        if self._weights is not None:
-            self._share_weights()
+        if self._values is not None:
+            self._share_values()
 
-    def _share_weights(self) -> None:
-        """Read the weights of the training samples on rank 0, for all ranks, if samples are drawn by weights."""
+    def _share_values(self) -> None:
+        """Read on rank 0, for all ranks, what the order of the training samples needs, such as weights."""
         dataset, shuffle = self.data.datasets.get("train"), self._options.shuffle
-        if dataset and shuffle.drawn_by is not None:
-            self._weights = from_first_rank(self._trainer(), lambda: read_weights(dataset, shuffle))
+        if dataset and shuffle.read_fields:
+            self._values = from_first_rank(self._trainer(), lambda: read_order_values(dataset, shuffle))
+        if dataset and shuffle.bucket is not None:
+            self.training_order()  # fails now, if samples cannot be bucketed
 
     def _begin_fit(self) -> None:
         """Forget the last fit; a checkpoint of this one is loaded later."""

@@ -290,7 +290,7 @@ class H5DataModule(LightningDataModule):
             new_series=data.new_series,
             keep_together=options.split.keep_together,
             on_missing=options.access.on_missing,
-            remarks=self._lifecycle.decoding_remarks(),
+            remarks=self._lifecycle.remarks(),
         )
 
     def save_split(self, path: str | os.PathLike[str]) -> None:

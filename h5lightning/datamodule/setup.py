@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Float64Array
 from h5lightning.core.frozen import once
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.loading.batch_reader import BatchReader
+from h5lightning.loading.bucket_sizes import length_sizes
+from h5lightning.loading.order_values import OrderValues
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Shuffle, Split
@@ -68,12 +69,22 @@ class PreparedData:
             return fit_window(shuffle, None)
         return fit_window(shuffle, self.held_window_bytes(self.cache_bytes))
 
-    def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
-        """The order of the training samples, with a window as `fitted` says; see `make_order` for the weights."""
-        index = self.survey.index
-        selection = self.plan.selection("train", index)
+    def training_order(self, shuffle: Shuffle, values: OrderValues | None = None) -> Order:
+        """The order of the training samples.
+
+        Args:
+            shuffle: how they are shuffled, with a window as `fitted` says.
+            values: what was read of them for it; None if it needs nothing.
+
+        Raises:
+            FieldError: all samples of the field whose lengths they are bucketed by have one length.
+        """
+        values, section = values or OrderValues(), self.survey.sections["train"]
+        selection = self.plan.selection("train", section.index)
+        sizes = values.sizes or length_sizes(shuffle, section.fields.plans, section.index, selection)
+        layout = self.survey.row_layout()
         return make_order(
-            shuffle, selection, index, self.survey.row_layout(), seed=self.seed, weights=weights
+            shuffle, selection, section.index, layout, seed=self.seed, weights=values.weights, sizes=sizes
         )
 
     def files(self) -> dict[str, list[str]]:

@@ -188,6 +188,7 @@ def summarise(
         skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
         remarks=(
+            *survey.fields.row_remarks,
             *survey.fields.remarks,
             *_joined(survey),
             *_samples_of_stages(survey),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,13 @@ from h5lightning.errors import (
 from h5lightning.options import SingleField
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
+from h5lightning.planning.series.row_index import row_index_of
 from h5lightning.planning.values.conversions import wider_type
 
 __all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
@@ -44,12 +47,25 @@ class ComparedFiles:
     on_missing: str
     names_in: NameList
     attrs_in: AttributeList
+    _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
     def rows(self, key: str, field: SingleField) -> Int64Array:
         """Rows of a field in each file of the catalog, once the field was checked."""
         self.schema(key, field)
         self.check_written(field)
         return self.catalog.rows_of(field.path, row_numbers_of(field).row_axes)
+
+    def row_index(self, field: SingleField, rows: Int64Array | None) -> RowIndex:
+        """The rows of a field with an index, once planning has compared it; fields of one index share them.
+
+        Args:
+            field: the field.
+            rows: rows of each unit of the catalog; None for a constant field.
+        """
+        kind = field.index, rows is None
+        if kind not in self._row_indexes:
+            self._row_indexes[kind] = row_index_of(self.catalog, self.files, field, rows)
+        return self._row_indexes[kind]
 
     def check_written(self, field: SingleField) -> None:
         """Raise `MissingDataError` if chunks were never written, unless the user accepts the fill value."""

@@ -36,6 +36,7 @@ from h5lightning.planning.joined_fields import plan_joined
 from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_positive_axes
 from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
+from h5lightning.planning.series.row_index import OtherRows, check_row_index, surest
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -87,19 +88,18 @@ def plan_fields(
     chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
-    lengths = _lengths(compared, chosen, allow_empty=allow_empty)
-    remarks: tuple[str, ...] = ()
+    lengths, remarks = _lengths(compared, chosen, allow_empty=allow_empty)
     if isinstance(series, Series) and series.tables:
-        path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
-        remarks = check_bounds(catalog, series, lengths, files, path, names_in=names_in)
+        path = next(field.index or field.path for _, field in single_fields(chosen) if has_rows(field))
+        remarks += check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = _plans(compared, chosen, samples, lengths)
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
-    remarks += check_labels(catalog, chosen, files, difference_of=difference_of)
+    about_labels = check_labels(catalog, chosen, files, difference_of=difference_of)
     others = other_lengths(catalog, plans, samples, files)
-    return Fields(plans, np.maximum(lengths, 0), remarks, others)
+    return Fields(plans, np.maximum(lengths, 0), about_labels, others, remarks)
 
 
 def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
@@ -152,6 +152,8 @@ def _plan(
 def _plan_stored(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> StoredField:
+    if field.index is not None:
+        raise OptionError(f"field {key!r}: index={field.index!r} is not available yet")
     if not field.constant:
         return plan_rows(compared, key, field, samples, lengths)
     if field.series_axis is not None:
@@ -159,8 +161,10 @@ def _plan_stored(
     return plan_constant(compared, key, field)
 
 
-def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
-    """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
+def _lengths(
+    compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool
+) -> tuple[Int64Array, tuple[str, ...]]:
+    """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree, and remarks."""
     for key, part in single_fields(fields):
         if part.axis is not None or part.series_axis is not None:
             compared.schema(key, part)
@@ -172,7 +176,24 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
     catalog, files = compared.catalog, compared.files
     if all(part.extra_rows for _, part in parts):
         raise OptionError("all fields have extra_rows: at least one must have the rows of the series alone")
-    first_key, first = next(part for part in parts if not part[1].extra_rows)
+    plain = [(key, part) for key, part in parts if part.index is None]
+    rows, remarks = _rows_of_indexes(compared, fields, _plain_rows(compared, plain) if plain else None)
+    # A file without rows is a mistake; of many series in a file, some may be empty.
+    may_be_empty = allow_empty or catalog.matches is not None
+    if not may_be_empty and (empty := files[rows[files] == 0]).size:
+        raise SchemaError(
+            f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
+            "it out with a '!' pattern or access.on_bad_file='skip'"
+        )
+    if not rows[files].any():
+        raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
+    return rows, remarks
+
+
+def _plain_rows(compared: ComparedFiles, parts: Sequence[tuple[str, SingleField]]) -> OtherRows:
+    """The rows of the fields without an index, in which they must agree."""
+    catalog, files = compared.catalog, compared.files
+    first_key, first = next((part for part in parts if not part[1].extra_rows), parts[0])
     expected = compared.rows(first_key, first)
     for key, field in parts:
         rows = compared.rows(key, field)
@@ -191,16 +212,34 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
                 f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
                 f"a sample axis is Field(path, constant=True){_one_more(catalog, first, field, more[differs])}"
             )
-    # A file without rows is a mistake; of many series in a file, some may be empty.
-    may_be_empty = allow_empty or catalog.matches is not None
-    if not may_be_empty and (empty := files[expected[files] == 0]).size:
-        raise SchemaError(
-            f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
-            "it out with a '!' pattern or access.on_bad_file='skip'"
+    return OtherRows(first.path, expected)
+
+
+def _rows_of_indexes(
+    compared: ComparedFiles, fields: Mapping[str, Field], others: OtherRows | None
+) -> tuple[Int64Array, tuple[str, ...]]:
+    """The rows of each file, with which the fields with an index must agree, and remarks.
+
+    If all fields with rows have an index, ``others`` is None, and the index of one tells the rows.
+    """
+    indexed = [(key, part) for key, part in single_fields(fields) if part.index is not None]
+    remarks: list[str] = []
+
+    def checked(key: str, field: SingleField, others: OtherRows | None) -> Int64Array:
+        compared.schema(key, field)
+        compared.check_written(field)
+        rows, told = check_row_index(
+            compared.catalog, compared.files, field, others, key, names_in=compared.names_in
         )
-    if not expected[files].any():
-        raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
-    return expected
+        remarks.extend(told)
+        return rows
+
+    if others is None:
+        key, first = surest(compared.catalog, [one for one in indexed if has_rows(one[1])])
+        others = OtherRows(first.index or "", checked(key, first, None))
+    for key, field in indexed:
+        checked(key, field, others if has_rows(field) else None)
+    return others.rows, tuple(dict.fromkeys(remarks))
 
 
 def _one_more(catalog: Catalog, first: SingleField, field: SingleField, more: Int64Array) -> str:

@@ -290,15 +290,17 @@ class Fields(Frozen):
     Args:
         plans: one plan for each field, in the user's order.
         rows: length of the sample axis of each file, ``(files,)``.
-        remarks: sentences for the user about the fields.
+        remarks: sentences for the user about the labels of the fields.
         other_lengths: entries of each unit along the axes of windows beside that of the rows, ``(units, axes)``; None
             for samples along one axis.
+        row_remarks: sentences for the user about their rows.
     """
 
     plans: tuple[FieldPlan, ...]
     rows: Int64Array
     remarks: tuple[str, ...] = ()
     other_lengths: Int64Array | None = None
+    row_remarks: tuple[str, ...] = ()
 
     @property
     def row_fields(self) -> tuple[RowField, ...]:

@@ -17,6 +17,7 @@ from h5lightning.planning.conventions.encoding_checks import is_type_said
 from h5lightning.planning.conventions.error_parts import of_series
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.check_bounds import problem_of
+from h5lightning.planning.series.row_index import OtherRows, index_problems, rows_by_index, surest
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
 
@@ -42,11 +43,7 @@ def find_nonconforming(
     if reference is None:
         return []
     by_layout = [comparison.difference(layout, reference) for layout in catalog.layouts]
-    with_rows = {
-        field.path: catalog.rows_of(field.path, row_numbers_of(field).row_axes)
-        for _, field in single_fields(fields)
-        if field.attr is None and row_numbers_of(field).is_in_unit
-    }
+    with_rows = _with_rows(catalog, fields)
     extra = {field.path: field.extra_rows for _, field in single_fields(fields)}
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
     lacking = _lacking(catalog, fields)
@@ -55,6 +52,9 @@ def find_nonconforming(
     )
     for rows in list(with_rows.values())[1:]:
         is_bad |= rows[files] != next(iter(with_rows.values()))[files]
+    path = min(with_rows, key=lambda path: extra.get(path, 0))
+    of_index = _index_problems(catalog, fields, files, OtherRows(path, with_rows[path]))
+    is_bad |= np.isin(files, list(of_index))
     for numbers in facts.values() if on_missing == "raise" else ():
         is_bad |= numbers[files, 2] > 0
     bounds = catalog.bounds if isinstance(series, Series) else None
@@ -66,13 +66,37 @@ def find_nonconforming(
         reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()}, extra)
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
+        reason = reason or of_index.get(file, "")
         if not reason and bounds is not None and isinstance(series, Series):
-            path, rows = next(iter(with_rows.items()))
-            reason = problem_of(bounds, series, file, int(rows[file]), path)
+            reason = problem_of(bounds, series, file, int(with_rows[path][file]), path)
         if reason := reason or lacking[int(catalog.distinct_attrs[1][file])]:
             reasons[int(catalog.unit_files[file])] = of_series(catalog, file, reason)
     found = [SkippedFile(catalog.names[file], reason) for file, reason in reasons.items()]
     return found if len(found) < len(np.unique(catalog.unit_files[files])) else []
+
+
+def _with_rows(catalog: Catalog, fields: Mapping[str, Field]) -> dict[str, Int64Array]:
+    """Dataset → its rows in each unit, for the fields with rows; if all of them have an index, of one index."""
+    named = [one for one in single_fields(fields) if one[1].attr is None]
+    plain = (field for _, field in named if field.index is None and row_numbers_of(field).is_in_unit)
+    rows = {field.path: catalog.rows_of(field.path, row_numbers_of(field).row_axes) for field in plain}
+    indexed = [one for one in named if one[1].index is not None and not one[1].constant]
+    if rows or not indexed:
+        return rows
+    _, first = surest(catalog, indexed)
+    return {first.index or "": rows_by_index(catalog, first)}
+
+
+def _index_problems(
+    catalog: Catalog, fields: Mapping[str, Field], units: Int64Array, others: OtherRows
+) -> dict[int, str]:
+    """Unit → why an index in it divides no rows."""
+    problems: dict[int, str] = {}
+    for _, field in single_fields(fields):
+        if field.index is not None:
+            found = index_problems(catalog, units, field, None if field.constant else others)
+            problems = dict(found) | problems
+    return problems
 
 
 def _are_any(reasons: list[str]) -> BoolArray:
@@ -140,8 +164,8 @@ def _is_usable(dataset: DatasetSchema | None, member: str | None) -> bool:
 
 
 def _unequal(lengths: Mapping[str, int], extra: Mapping[str, int]) -> str:
-    least = min((rows for path, rows in lengths.items() if not extra[path]), default=None)
-    if least is None or all(least <= rows <= least + extra[path] for path, rows in lengths.items()):
+    least = min((rows for path, rows in lengths.items() if not extra.get(path)), default=None)
+    if least is None or all(least <= rows <= least + extra.get(path, 0) for path, rows in lengths.items()):
         return ""
     return "holds different numbers of rows: " + ", ".join(
         f"'/{path}' {rows}" for path, rows in lengths.items()

@@ -48,12 +48,14 @@ def scan_request(
     parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
     paths = dict.fromkeys(field.path for field in parts if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
-    constants = dict.fromkeys(field.path for field in parts if field.constant)
+    constants = dict.fromkeys(field.path for field in parts if field.constant and field.index is None)
+    indexes = dict.fromkeys(field.index for field in parts if field.index is not None)
     return replace(
         request,
         paths=tuple(paths),
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
+        indexes=tuple(indexes),
         matched=matched,
         labels=request.labels or bool(matched),
     )

@@ -247,7 +247,7 @@ def test_first_series_of_each_file():
 def test_ascending_ids_are_located_as_any_others(samples, size):
     index = make_index(samples)
     ids = np.sort(np.random.default_rng(size).integers(0, len(index), size))
-    files, borders, rows = index.locate_ascending(ids)
+    files, borders, rows, _ = index.locate_ascending(ids)
     where = index.locate(ids)
     assert files.tolist() == np.unique(where.file).tolist()
     assert np.array_equal(files.repeat(np.diff(borders)), where.file)
@@ -256,7 +256,7 @@ def test_ascending_ids_are_located_as_any_others(samples, size):
 
 
 def test_no_ids_lie_in_no_file():
-    files, borders, rows = make_index(Rows()).locate_ascending(np.zeros(0, np.int64))
+    files, borders, rows, _ = make_index(Rows()).locate_ascending(np.zeros(0, np.int64))
     assert (files.size, borders.tolist(), rows.size) == (0, [0], 0)
 
 
@@ -273,7 +273,9 @@ def test_an_index_may_begin_at_any_id(samples):
     assert len(later) == len(index)
     ids = np.arange(len(index))
     assert triples(index.locate(ids)) == triples(later.locate(ids + 1000))
-    for first, second in zip(index.locate_ascending(ids), later.locate_ascending(ids + 1000), strict=True):
+    for first, second in zip(
+        index.locate_ascending(ids)[:3], later.locate_ascending(ids + 1000)[:3], strict=True
+    ):
         assert first.tolist() == second.tolist()
     series, rows = np.arange(len(SERIES_ROWS)), index.series_rows
     ranges, shifted = (one.ranges_within(series, rows * 0, rows) for one in (index, later))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from h5lightning.datamodule.setup import assemble
-from h5lightning.loading.sample_weights import read_weights
+from h5lightning.loading.order_values import read_order_values
 from h5lightning.options import Access, Rows, Shuffle, Split
 from h5lightning.options.coerce import coerce_fields
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -59,11 +59,11 @@ def check_run(
         chosen = make_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen
         data = assemble(found, split or Split(), reader=chosen, access=access, seed=3, provenance=True)
-        weights = read_weights(data.datasets["train"], shuffle)
-        order = data.training_order(data.fitted(shuffle), weights)
+        values = read_order_values(data.datasets["train"], shuffle)
+        order = data.training_order(data.fitted(shuffle), values)
         extent = CheckSettings(**{"batch_size": 7, **settings})
         stored = frozenset(key for key, field in wanted.items() if field.decode == "stored")
-        yield kind(data, order, weights, extent, chosen, access, stored)
+        yield kind(data, order, values.weights, extent, chosen, access, stored)
 
 
 class LyingReader:

@@ -10,7 +10,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.scanning.conventions.encodings import encoding_of
+from h5lightning.storage.scanning.conventions.encodings import encoding_of, index_of
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
@@ -24,6 +24,11 @@ def find(
     return encoding_of(
         ScannedDataset(file.id, path, DatasetInfo.of(file[path].id), values), of_netcdf=of_netcdf
     )
+
+
+def divided_by(file: h5py.File, path: str = "x") -> str:
+    """The path of the index that divides the values of a dataset; empty if there is none."""
+    return index_of(ScannedDataset(file.id, path, DatasetInfo.of(file[path].id), NO_TEXT))
 
 
 def of_attributes(file: h5py.File, dtype: str, **attrs: Any) -> Encoding | None:

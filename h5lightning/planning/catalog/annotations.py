@@ -19,6 +19,7 @@ __all__ = [
     "Found",
     "Number",
     "SeriesTable",
+    "divided_text",
     "from_plain",
 ]
 
@@ -129,6 +130,7 @@ class Annotations:
         series: what divides its rows.
         ends_with_fill: it holds floats; its last row, but not its first, is all fill value.
         digest: digest of all values, if it must be the same in all files; else empty.
+        index: the VectorIndex of NWB that divides its values into rows of unequal length; empty if there is none.
         remarks: further notes, to follow the name of the dataset; the dataset can be used all the same.
     """
 
@@ -140,7 +142,15 @@ class Annotations:
     series: tuple[SeriesTable, ...] = ()
     ends_with_fill: bool = False
     digest: str = ""
+    index: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """Why its entries are no values of rows, to follow the name of the dataset; empty if they are."""
+        if self.index:
+            return divided_text(self.index)
+        return "" if self.encoding is None else self.encoding.problem
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON, without empty entries."""
@@ -154,6 +164,15 @@ class Annotations:
 
 
 NOTHING = Annotations()
+
+
+def divided_text(index: str) -> str:
+    """Why the entries of values that a VectorIndex divides are no rows, to follow the name of their dataset."""
+    return (
+        f"holds the values of all rows of '/{index}' one after the other (a VectorIndex of NWB), so its entries are "
+        "not rows"
+    )
+
 
 _KINDS: dict[str, Callable[..., Any]] = {
     "encoding": Encoding,

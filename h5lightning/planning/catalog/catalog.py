@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,13 +25,14 @@ from h5lightning.core.star_paths import concrete
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.extents import ExtentTable
-from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema, units_of
 from h5lightning.planning.catalog.match_table import MatchTable
+from h5lightning.planning.catalog.row_index import IndexTable, joined_indexes
 from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
 from h5lightning.planning.catalog.stored_dataset import StoredDataset
-from h5lightning.planning.catalog.unit_table import UnitTable, UnitTableBuilder
+from h5lightning.planning.catalog.unit_table import UnitTable
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
 
@@ -67,6 +68,7 @@ class Catalog(Frozen):
         sources: other files that hold values of these files.
         matches: the units of each file; None if each file is one unit.
         bounds: the series of each unit; None if each unit is one series.
+        row_indexes: path of an index in the request → its numbers in each unit.
     """
 
     root: str
@@ -83,6 +85,7 @@ class Catalog(Frozen):
     sources: SourceTable = dataclasses.field(default_factory=lambda: SourceTable.of(()))
     matches: MatchTable | None = None
     bounds: SeriesBounds | None = None
+    row_indexes: Mapping[str, IndexTable] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         files, units = len(self.names), self.unit_count
@@ -105,19 +108,7 @@ class Catalog(Frozen):
     ) -> Catalog:
         """The catalog of files, with names and schemas in the same order."""
         schemas = list(schemas)
-        found = [schema.matches for schema in schemas if schema.matches is not None]
-        if found:
-            units = UnitTable.joined([each.units for each in found])
-            counts = np.asarray([len(each.texts) for each in found], np.int64)
-            matches = MatchTable(
-                found[0].part, counts, StringTable.concatenated([each.texts for each in found])
-            )
-        else:
-            builder, matches = UnitTableBuilder(), None
-            for schema in schemas:
-                extents = schema.extents or [None] * len(schema.datasets)
-                builder.add(list(map(builder.entry, schema.datasets, extents)), schema.attrs)
-            units = builder.table()
+        units, matches = units_of(schemas)
         return cls(
             root=root,
             names=StringTable.of(names),
@@ -127,6 +118,7 @@ class Catalog(Frozen):
             sources=SourceTable.of([schema.sources for schema in schemas]),
             matches=matches,
             bounds=_joined((schema.bounds for schema in schemas), SeriesBounds.joined),
+            row_indexes=joined_indexes([schema.row_indexes for schema in schemas]),
         )
 
     @classmethod
@@ -142,6 +134,7 @@ class Catalog(Frozen):
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
             matches=_joined((first.matches, second.matches), MatchTable.joined),
             bounds=_joined((first.bounds, second.bounds), SeriesBounds.joined),
+            row_indexes=joined_indexes([first.row_indexes, second.row_indexes]),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -165,6 +158,7 @@ class Catalog(Frozen):
             sources=self.sources.take(files),
             matches=None if self.matches is None else self.matches.take(files),
             bounds=None if self.bounds is None else self.bounds.take(units),
+            row_indexes={path: table.take(units) for path, table in self.row_indexes.items()},
         )
 
     def __len__(self) -> int:
@@ -326,19 +320,16 @@ class Catalog(Frozen):
     def stored(self, unit: int, path: str) -> StoredDataset | None:
         """A dataset of one unit with the positions of its values; None if those are not known."""
         if self.matches is not None and "*" not in path:
-            unit = int(
-                self.matches.first_unit[self.unit_files[unit]]
-            )  # one dataset for all units of the file
+            # One dataset for all units of the file.
+            unit = int(self.matches.first_unit[self.unit_files[unit]])
         layout = self.layouts[int(self.layout_of[unit])]
         position = _position(layout, path)
         fact = int(self.first_fact[unit]) + position
         extents = self.extents[fact] if position >= 0 else None
         if extents is None:
             return None
-        rows = int(self.facts[fact, 0])
-        return StoredDataset(
-            layout[position], (rows, *layout[position].row_shape) if rows >= 0 else (), extents
-        )
+        rows, schema = int(self.facts[fact, 0]), layout[position]
+        return StoredDataset(schema, (rows, *schema.row_shape) if rows >= 0 else (), extents)
 
 
 def _joined(parts: Iterable[T | None], join: Callable[[Sequence[T]], T]) -> T | None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.match_table import MatchTable
+from h5lightning.planning.catalog.row_index import IndexTable
 from h5lightning.planning.catalog.schema import DatasetSchema, Stamp
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
-from h5lightning.planning.catalog.unit_table import FileMatches
+from h5lightning.planning.catalog.unit_table import FileMatches, UnitTable, UnitTableBuilder
 
-__all__ = ["FileSchema"]
+__all__ = ["FileSchema", "units_of"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class FileSchema:
         matches: what the ``*`` of paths matched; then datasets, attributes and extents are those of each match, and
             `datasets`, `attrs` and `extents` are empty.
         bounds: the series of its units; None if no table divides their rows.
+        row_indexes: path of an index in the request → its numbers in the units.
     """
 
     datasets: tuple[DatasetSchema, ...]
@@ -35,7 +41,22 @@ class FileSchema:
     sources: tuple[tuple[str, Stamp], ...] = ()
     matches: FileMatches | None = None
     bounds: SeriesBounds | None = None
+    row_indexes: Mapping[str, IndexTable] = dataclasses.field(default_factory=dict)
 
     def dataset(self, path: str) -> DatasetSchema | None:
         """The schema of ``path``, or None if the file lacks it."""
         return next((dataset for dataset in self.datasets if dataset.path == path), None)
+
+
+def units_of(schemas: Sequence[FileSchema]) -> tuple[UnitTable, MatchTable | None]:
+    """The units of files, and what a ``*`` matched in them; None if each file is one unit."""
+    found = [schema.matches for schema in schemas if schema.matches is not None]
+    if found:
+        counts = np.asarray([len(each.texts) for each in found], np.int64)
+        texts = StringTable.concatenated([each.texts for each in found])
+        return UnitTable.joined([each.units for each in found]), MatchTable(found[0].part, counts, texts)
+    builder = UnitTableBuilder()
+    for schema in schemas:
+        extents = schema.extents or [None] * len(schema.datasets)
+        builder.add(list(map(builder.entry, schema.datasets, extents)), schema.attrs)
+    return builder.table(), None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import EqualByValue, Frozen, once
 from h5lightning.core.string_table import StringTable
+from h5lightning.planning.catalog.plain_arrays import arrays_of, little_endian, plain_of
 
 __all__ = ["SeriesBounds"]
 
@@ -115,10 +115,7 @@ class SeriesBounds(EqualByValue, Frozen):
         arrays |= {"series_problem_bytes": self.problems.blob, "series_problem_ends": self.problems.ends}
         if self.names is not None:
             arrays |= {"series_name_bytes": self.names.blob, "series_name_ends": self.names.ends}
-        return {
-            name: array.astype("u1" if array.dtype == np.uint8 else "<i8", copy=False)
-            for name, array in arrays.items()
-        }
+        return little_endian(arrays)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> SeriesBounds | None:
@@ -137,18 +134,9 @@ class SeriesBounds(EqualByValue, Frozen):
 
     def to_plain(self) -> dict[str, str]:
         """A mapping for JSON."""
-        return {name: b64encode(array.tobytes()).decode() for name, array in self.arrays().items()}
+        return plain_of(self.arrays())
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, str] | None) -> SeriesBounds | None:
         """The series that `to_plain` wrote; None for None."""
-        return (
-            None
-            if plain is None
-            else cls.from_arrays(
-                {
-                    name: np.frombuffer(b64decode(text), "u1" if name.endswith("bytes") else "<i8")
-                    for name, text in plain.items()
-                }
-            )
-        )
+        return None if plain is None else cls.from_arrays(arrays_of(plain))

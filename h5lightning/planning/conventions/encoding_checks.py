@@ -38,7 +38,8 @@ def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Single
     """Raise unless the numbers of a field can be delivered as requested.
 
     Raises:
-        UnsupportedFieldError: without ``decode``, packed numbers; with ``"cf"``, attributes that cannot be decoded.
+        UnsupportedFieldError: without ``decode``, packed numbers; without ``index``, values that an index divides
+            into rows; with ``"cf"``, attributes that cannot be decoded.
         MissingDataError: without ``decode``, the scan saw a number that stands for a missing value.
         OptionError: ``decode="cf"`` for a column or for category codes.
     """
@@ -52,6 +53,11 @@ def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Single
     by_annotation = catalog.files_by_annotation(field.path, files, lambda annotation: annotation)
     for annotation, having in by_annotation.items():
         start, masked = where(catalog, int(having[0]), key, field), annotation.masked
+        if annotation.index and field.index is None:
+            raise UnsupportedFieldError(
+                f"{start} {annotation.problem}. {_divided(field, annotation.index)} delivers a list of these rows; "
+                f"{stored_remedy(field)}"
+            )
         if annotation.encoding is not None:
             _check_encoding(start, field, annotation.encoding)
         if masked is not None and field.decode is None:
@@ -141,6 +147,11 @@ def remedy(field: SingleField) -> str:
         f"{field.text(decode='cf', dtype=dtype)} delivers the decoded values, NaN where one is missing; "
         f"{stored_remedy(field)}"
     )
+
+
+def _divided(field: SingleField, index: str) -> str:
+    """The option that makes a row of each entry of an index."""
+    return field.text(index=index, ragged="list", steps=None, extra_rows=0, axis=None)
 
 
 def _form(catalog: Catalog, layout: int, annotation: int, field: SingleField) -> StoredForm:

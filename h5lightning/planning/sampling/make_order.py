@@ -11,6 +11,7 @@ from h5lightning.options import Shuffle, Whole
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.block_order import BlockOrder
 from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
+from h5lightning.planning.sampling.bucket_order import BucketOrder, SampleSizes
 from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder
 from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
@@ -46,6 +47,7 @@ def make_order(
     *,
     seed: int,
     weights: Float64Array | None = None,
+    sizes: SampleSizes | None = None,
 ) -> Order:
     """The order of one split's training samples.
 
@@ -57,10 +59,26 @@ def make_order(
         seed: the seed of the run.
         weights: draw with replacement by these weights of the split's samples, ``(N,)``, each finite and at least
             0; None for each sample once.
+        sizes: what the samples are bucketed by; None if they are not.
     """
     size = len(selection)
     if shuffle.mode == "none" or not size:
         return PathOrder(size)
+    order = _shuffled(shuffle, selection, index, layout, seed=seed, weights=weights)
+    return order if sizes is None else BucketOrder(order, sizes, str(shuffle.bucket), seed)
+
+
+def _shuffled(
+    shuffle: Shuffle,
+    selection: Selection,
+    index: SampleIndex,
+    layout: RowLayout,
+    *,
+    seed: int,
+    weights: Float64Array | None,
+) -> Order:
+    """The order of samples that are not bucketed; see `make_order`."""
+    size = len(selection)
     sampler = None if weights is None else StratifiedSampler.of(weights, seed)
     blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
     if keeps_blocks(shuffle, selection, index, layout):

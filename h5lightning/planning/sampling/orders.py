@@ -11,7 +11,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
 
-__all__ = ["FullOrder", "Order", "PathOrder", "fingerprint"]
+__all__ = ["FullOrder", "Order", "PathOrder", "fingerprint_of", "spread_indices"]
 
 _FINGERPRINT_INDICES = 2048  # spread over the epoch
 
@@ -79,14 +79,18 @@ class FullOrder(_OneLane):
         return KeyedPermutation(self.size, derive_key("full order", self.seed, epoch))(indices)
 
 
-def fingerprint(order: Order) -> str:
+def spread_indices(size: int) -> Int64Array:
+    """Up to 2,048 indices that are spread over so many samples, for a fingerprint."""
+    indices = np.linspace(0, max(0, size - 1), _FINGERPRINT_INDICES).astype(np.int64)
+    return np.unique(indices)[:size]
+
+
+def fingerprint_of(order: Order) -> str:
     """A short text, equal for orders that deliver the same samples at the same indices.
 
     It is a digest of the samples of two epochs at 2,048 indices, and of their lanes.
     """
-    indices = np.unique(np.linspace(0, max(0, order.size - 1), _FINGERPRINT_INDICES).astype(np.int64))[
-        : order.size
-    ]
+    indices = spread_indices(order.size)
     digest = hashlib.blake2b(digest_size=16)
     digest.update(np.asarray([order.size, order.lanes], dtype="<i8").tobytes())
     digest.update(order.lanes_of(indices).astype("<i8").tobytes())

@@ -11,6 +11,7 @@ from typing import Any
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.planning.sampling import Order
+from h5lightning.planning.sampling.bucket_order import in_steps
 from h5lightning.planning.sampling.sharding import Shards
 from h5lightning.planning.sampling.training_progress import RemainingEpoch
 
@@ -78,7 +79,8 @@ class RankEpoch:
     ) -> RankEpoch:
         """A whole epoch, divided by ``shards``, or the rest of it: ``remaining``, if it is of this epoch."""
         if remaining is None or remaining.epoch != epoch:
-            return cls(epoch, order, shards, rank)
+            return cls(epoch, in_steps(order, shards), shards, rank)
+        order = in_steps(order, remaining.shards, remaining.windows)
         return cls(epoch, order, remaining.shards, rank, remaining.steps_done)
 
     def __len__(self) -> int:

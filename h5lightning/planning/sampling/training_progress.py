@@ -1,7 +1,8 @@
 """The progress of training in an epoch, in numbers that are the same on each rank.
 
 Each step takes the next samples of the epoch's order, so that the consumed samples are a prefix of it, for any number
-of ranks and any batch size: one number says which samples are left.
+of ranks and any batch size: one number says which samples are left. Two more say which windows of a bucketed order the
+run was in, which a run with other steps finishes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from typing import Any
 
 from h5lightning.errors import ResumeError
 from h5lightning.planning.sampling.training_shards import TrainingShards
+from h5lightning.planning.sampling.window_cuts import WindowCut, WindowCuts
 
 __all__ = ["RemainingEpoch", "TrainingProgress"]
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingEpoch:
-    """The rest of an epoch that has begun, after ``steps_done`` steps of each rank: ``shards`` divides what is left."""
+    """The rest of an epoch that has begun, after ``steps_done`` steps of each rank: ``shards`` divides what is left.
+
+    ``windows`` are those in which the run before was stopped, for a bucketed order; None if it is not known.
+    """
 
     epoch: int
     steps_done: int
     shards: TrainingShards
+    windows: WindowCut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,9 @@ class TrainingProgress:
             epoch that it stopped in the middle as done.
         counted: steps that the Trainer counts in that epoch; None for `steps`.
         is_stopped: the Trainer counted the epoch as done.
+        window_start: index at which the present windows of a bucketed order begin; see `WindowCut`. None if all of the
+            epoch or nothing of it is left, and in checkpoints of earlier versions.
+        window_step: samples of a step in these windows.
     """
 
     epoch: int = 0
@@ -49,10 +58,14 @@ class TrainingProgress:
     goes_on_in: int | None = None
     counted: int | None = None
     is_stopped: bool = False
+    window_start: int | None = None
+    window_step: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.epoch, self.steps, self.samples, self.trainer_epoch, self.trainer_steps) < 0:
             raise ValueError(f"a position cannot be negative: {self}")
+        if self.windows is not None and self.windows.start > self.samples:
+            raise ValueError(f"the windows of a position cannot begin after it: {self}")
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, int | None]) -> TrainingProgress:
@@ -78,6 +91,13 @@ class TrainingProgress:
         """Steps that the Trainer counts in the epoch in which a run continues."""
         return self.steps if self.counted is None else self.counted
 
+    @property
+    def windows(self) -> WindowCut | None:
+        """The present windows of a bucketed order; None if they are not known."""
+        if self.window_start is None or self.window_step is None:
+            return None
+        return WindowCut(self.window_start, self.window_step)
+
     def to_plain(self) -> dict[str, Any]:
         """Plain integers, for a checkpoint."""
         return asdict(self)
@@ -94,12 +114,18 @@ class TrainingProgress:
         part, done = shards.after(begin.samples), max(0, steps - begin.steps)
         # Samples dropped at the end of an epoch do not come back with fewer ranks.
         samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
-        return TrainingProgress(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
+        position = TrainingProgress(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
+        if samples in (0, shards.size):
+            return position
+        windows = WindowCuts.of(begin.windows, begin.samples, shards.step_samples).at(samples)
+        return replace(position, window_start=windows.start, window_step=windows.step_samples)
 
     def remaining_epoch(self, shards: TrainingShards) -> RemainingEpoch | None:
         """The rest of the epoch in a run that divides a whole epoch by ``shards``; None if it has not begun."""
-        return RemainingEpoch(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
+        if not self.steps:
+            return None
+        return RemainingEpoch(self.epoch, self.steps, shards.after(self.samples), self.windows)
 
     def restarted(self) -> TrainingProgress:
         """The same steps, but with all samples of the epoch left."""
-        return replace(self, samples=0)
+        return replace(self, samples=0, window_start=None, window_step=None)

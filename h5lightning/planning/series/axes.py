@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from h5lightning.errors import OptionError
-from h5lightning.options import Field, Samples, Series
+from h5lightning.options import Field, Rows, Samples, Series
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -47,6 +47,9 @@ def with_axes(fields: Mapping[str, F], samples: Samples, series: SeriesOption) -
         OptionError: axes that contradict each other, or are not available.
     """
     check_axes(samples, series)
+    for key, field in fields.items():
+        if field.index is not None:
+            _check_index(key, field, samples)
     return {key: _with_axes(key, field, samples, series) for key, field in fields.items()}
 
 
@@ -146,6 +149,21 @@ def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     if positive == (0,) and axes != (0,) and field.series_axis is None:
         return replace(field, axis=None)
     return replace(field, axis=positive if len(positive) > 1 else positive[0])
+
+
+def _check_index(key: str, field: Field, samples: Samples) -> None:
+    """Raise `OptionError` unless samples can be entries of the index of a field."""
+    if not field.constant and not isinstance(samples, Rows):
+        raise OptionError(
+            f"field {key!r}: with index={field.index!r}, a row is an entry of the index, of any length: use "
+            f"samples=Rows(), found {samples!r}"
+        )
+    plain = next((part.path for part in field.parts() if "*" not in part.path), None)
+    if "*" in (field.index or "") and plain is not None:
+        raise OptionError(
+            f"field {key!r}: index={field.index!r} holds a '*', but {plain!r} does not: each match needs values of its "
+            "own"
+        )
 
 
 def _check_constant(key: str, field: Field, series: SeriesOption) -> None:

@@ -9,6 +9,8 @@ from h5lightning.core.arrays import BoolArray, Int64Array
 __all__ = [
     "BadTableError",
     "Bounds",
+    "check_ascending",
+    "check_not_negative",
     "from_ends",
     "from_lengths",
     "from_lengths_alone",
@@ -40,8 +42,8 @@ def from_ends(ends: Int64Array, table: str) -> Bounds:
         >>> from_ends(np.array([3, 3, 7]), "ends")
         (array([0, 3, 3]), array([3, 0, 4]), 7)
     """
-    _check_not_negative(ends, table)
-    _check_ascending(ends, table, _ENDS)
+    check_not_negative(ends, table)
+    check_ascending(ends, table, _ENDS)
     starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1]])
     return starts, ends - starts, int(ends[-1]) if len(ends) else 0
 
@@ -65,7 +67,7 @@ def from_offsets(offsets: Int64Array, table: str) -> Bounds:
             f"{table} begins with {offsets[0]}, expected 0: offsets are the first row of each series, and then the "
             "number of rows. A table with one past the last row of each series is Series(ends=…)"
         )
-    _check_ascending(offsets, table, "offsets are the first row of each series, and then the number of rows")
+    check_ascending(offsets, table, "offsets are the first row of each series, and then the number of rows")
     return offsets[:-1], np.diff(offsets), int(offsets[-1])
 
 
@@ -79,7 +81,7 @@ def from_lengths_alone(lengths: Int64Array, table: str) -> Bounds:
         >>> from_lengths_alone(np.array([3, 0, 4]), "ep_len")
         (array([0, 3, 3]), array([3, 0, 4]), 7)
     """
-    _check_not_negative(lengths, table)
+    check_not_negative(lengths, table)
     if lengths.sum(dtype=np.float64) >= 2**62:
         raise BadTableError(f"the entries of {table} sum up to {lengths.sum(dtype=np.float64):.3g} rows")
     stops = np.cumsum(lengths)
@@ -97,7 +99,7 @@ def from_lengths(starts: Int64Array, lengths: Int64Array, tables: tuple[str, str
         (array([0, 3, 4]), array([3, 0, 3]), 7)
     """
     _check_same_length(starts, lengths, tables)
-    _check_not_negative(lengths, tables[1])
+    check_not_negative(lengths, tables[1])
     return _from_first(starts, lengths, tables[0])
 
 
@@ -147,12 +149,14 @@ def _check_same_length(first: Int64Array, second: Int64Array, tables: tuple[str,
         )
 
 
-def _check_not_negative(numbers: Int64Array, table: str) -> None:
+def check_not_negative(numbers: Int64Array, table: str) -> None:
+    """Raise `BadTableError` that names the first negative entry of a table."""
     if (entry := _first(numbers < 0)) is not None:
         raise BadTableError(f"entry {entry} of {table} is {numbers[entry]}, expected 0 or above")
 
 
-def _check_ascending(numbers: Int64Array, table: str, what: str) -> None:
+def check_ascending(numbers: Int64Array, table: str, what: str) -> None:
+    """Raise `BadTableError` that names the first entry below the one before it, and says what entries are."""
     if (entry := _first(numbers[1:] < numbers[:-1])) is not None:
         raise BadTableError(
             f"{table} does not ascend: entry {entry + 1} is {numbers[entry + 1]}, after {numbers[entry]}: {what}"

@@ -10,6 +10,7 @@ and then moved into place, so that readers and concurrent writers only see whole
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.record_layout import RecordLayout
+from h5lightning.planning.catalog.row_index import IndexTable
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
@@ -38,7 +40,7 @@ from h5lightning.storage.scanning import ScanRequest
 
 __all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 10  # raise it when the layout of the store changes, or the result of scanning the same file
+FORMAT = 11  # raise it when the layout of the store changes, or the result of scanning the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
@@ -123,6 +125,7 @@ def pack(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryvi
         "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
         "annotations": [annotations.to_plain() for annotations in catalog.annotations],
         "part": None if catalog.matches is None else catalog.matches.part,
+        "indexes": list(catalog.row_indexes),
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
         "forms": [
             (*form, None if record is None else record.to_plain()) for *form, record in extents.layouts
@@ -169,7 +172,14 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
         ),
         matches=_matches(store),
         bounds=SeriesBounds.from_arrays(arrays),
+        row_indexes={path: _row_index(arrays, number) for number, path in enumerate(header["indexes"])},
     )
+
+
+def _row_index(arrays: Mapping[str, npt.NDArray[Any]], number: int) -> IndexTable:
+    start = f"index_{number}_"
+    own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+    return IndexTable.from_arrays(own)
 
 
 def _matches(store: StoredArrays) -> MatchTable | None:
@@ -196,26 +206,35 @@ def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
 def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
     matches = catalog.matches or MatchTable("", np.zeros(0, np.int64), StringTable.of(()))
     bounds = {} if catalog.bounds is None else catalog.bounds.arrays()
-    return bounds | {
-        "name_bytes": catalog.names.blob,
-        "name_ends": catalog.names.ends.astype("<i8", copy=False),
-        "stamps": catalog.stamps.astype("<i8", copy=False),
-        "layout_of": catalog.layout_of.astype("<i4", copy=False),
-        "facts": catalog.facts.astype("<i8", copy=False),
-        "annotation_of": catalog.annotation_of.astype("<i4", copy=False),
-        "attr_bytes": catalog.attrs.blob,
-        "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
-        "extent_forms": catalog.extents.layout_of.astype("<i4", copy=False),
-        "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
-        "match_counts": matches.counts.astype("<i8", copy=False),
-        "match_bytes": matches.texts.blob,
-        "match_ends": matches.texts.ends.astype("<i8", copy=False),
-        "source_bytes": catalog.sources.paths.blob,
-        "source_ends": catalog.sources.paths.ends.astype("<i8", copy=False),
-        "source_stamps": catalog.sources.stamps.astype("<i8", copy=False),
-        "source_files": catalog.sources.file_of.astype("<i8", copy=False),
-        "source_uses": catalog.sources.source_of.astype("<i8", copy=False),
+    indexes = {
+        f"index_{number}_{name}": array
+        for number, table in enumerate(catalog.row_indexes.values())
+        for name, array in table.arrays().items()
     }
+    return (
+        bounds
+        | indexes
+        | {
+            "name_bytes": catalog.names.blob,
+            "name_ends": catalog.names.ends.astype("<i8", copy=False),
+            "stamps": catalog.stamps.astype("<i8", copy=False),
+            "layout_of": catalog.layout_of.astype("<i4", copy=False),
+            "facts": catalog.facts.astype("<i8", copy=False),
+            "annotation_of": catalog.annotation_of.astype("<i4", copy=False),
+            "attr_bytes": catalog.attrs.blob,
+            "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
+            "extent_forms": catalog.extents.layout_of.astype("<i4", copy=False),
+            "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
+            "match_counts": matches.counts.astype("<i8", copy=False),
+            "match_bytes": matches.texts.blob,
+            "match_ends": matches.texts.ends.astype("<i8", copy=False),
+            "source_bytes": catalog.sources.paths.blob,
+            "source_ends": catalog.sources.paths.ends.astype("<i8", copy=False),
+            "source_stamps": catalog.sources.stamps.astype("<i8", copy=False),
+            "source_files": catalog.sources.file_of.astype("<i8", copy=False),
+            "source_uses": catalog.sources.source_of.astype("<i8", copy=False),
+        }
+    )
 
 
 def _plain(request: ScanRequest) -> list[Any]:
@@ -229,4 +248,5 @@ def _plain(request: ScanRequest) -> list[Any]:
         request.labels,
         list(request.series),
         request.coordinate,
+        list(request.indexes),
     ]

@@ -14,6 +14,7 @@ from h5lightning.storage.scanning.conventions.axis_labels import LabelFinder
 from h5lightning.storage.scanning.conventions.encodings import (
     encoding_of,
     encoding_with_sources,
+    index_of,
     is_netcdf,
     masked_row,
 )
@@ -114,20 +115,22 @@ class Annotator:
         return dataclasses.replace(schema, annotations=annotations)
 
     def _about_numbers(self, dataset: ScannedDataset) -> dict[str, Any]:
-        """The encoding of the numbers, and the first rows without a value."""
+        """The encoding of the numbers, the first rows without a value, and what divides them into rows."""
         info, in_file = dataset.info, dataset.fid is self._fid
         may_have_index = not in_file or self._names.may_hold(f"{dataset.path}_index")
-        encoding = encoding_of(dataset, of_netcdf=self._is_of_netcdf(dataset), may_have_index=may_have_index)
+        index = index_of(dataset) if may_have_index else ""
+        encoding = encoding_of(dataset, of_netcdf=self._is_of_netcdf(dataset))
         if info.storage == "virtual":
             encoding = encoding_with_sources(dataset, encoding)
         masked = None if encoding is None else masked_row(info, encoding)
         missing = missing_of(dataset)
         if encoding is not None and encoding.kind == "codes" and missing.is_known:
             encoding = dataclasses.replace(encoding, low=None, high=None)  # all codes were checked already
-        if encoding is None and missing == NONE_MISSING:
+        if encoding is None and missing == NONE_MISSING and not index:
             return {}
         return {
             "encoding": encoding,
+            "index": index,
             "masked": masked,
             "missing": missing.first,
             "missing_columns": missing.columns,

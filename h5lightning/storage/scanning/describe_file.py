@@ -11,6 +11,7 @@ from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.row_index import IndexTable
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.series.join_files import COORDINATE
@@ -28,6 +29,7 @@ from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanR
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.read_bounds import read_bounds
 from h5lightning.storage.scanning.series.read_coordinate import read_coordinate
+from h5lightning.storage.scanning.series.read_row_index import read_row_index
 from h5lightning.storage.scanning.series.series_lists import read_series_lists
 
 __all__ = ["attribute_names", "dataset_names", "describe_file", "outcome_of"]
@@ -138,7 +140,9 @@ class _FileScan:
         if request.matched:
             matches = MatchScan(self._fid, self._path, request, self._reader, self._explained).found(tell)
             bounds = self._bounds(tuple(matches.texts))
-            return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches, bounds=bounds)
+            sources = tuple(self._sources.stamps.items())
+            indexes = self._row_indexes(tuple(matches.texts))
+            return FileSchema((), sources=sources, matches=matches, bounds=bounds, row_indexes=indexes)
         paths = dataset_paths(self._fid) if request.paths is None else request.paths
         every = [self._explained(path) for path in dict.fromkeys((*paths, *request.same))]
         described = [one for one in every if one is not None]
@@ -150,7 +154,8 @@ class _FileScan:
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
         sources = tuple(self._sources.stamps.items())
-        return FileSchema(schemas, attrs, extents, sources, bounds=self._bounds())
+        indexes = self._row_indexes()
+        return FileSchema(schemas, attrs, extents, sources, bounds=self._bounds(), row_indexes=indexes)
 
     def _bounds(self, texts: tuple[str, ...] | None = None) -> SeriesBounds | None:
         """The series that tables divide the rows of each unit into; None without such tables."""
@@ -158,6 +163,14 @@ class _FileScan:
             return None
         with _DamageExplained(self._path, "what divides its rows into series"):
             return read_bounds(self._fid, self._path, self._request.series, self._reader, texts=texts)
+
+    def _row_indexes(self, texts: tuple[str, ...] | None = None) -> dict[str, IndexTable]:
+        """The numbers that divide datasets of each unit into rows of unequal length, by the path in the request."""
+        found = {}
+        for path in self._request.indexes:
+            with _DamageExplained(self._path, f"'/{path}'"):
+                found[path] = read_row_index(self._fid, self._path, path, self._reader, texts=texts)
+        return found
 
     def _explained(self, path: str, asked: str | None = None) -> _Described | None:
         """As `_described`; errors of damage name the path."""

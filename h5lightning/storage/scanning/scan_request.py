@@ -37,6 +37,7 @@ class ScanRequest:
         compared: another file, a source in it, and the source in this file: only the difference between both is looked
             for.
         lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
+        indexes: paths of datasets that divide others into rows of unequal length; they may hold the ``*``.
     """
 
     paths: tuple[str, ...] | None
@@ -51,6 +52,7 @@ class ScanRequest:
     coordinate: str | None = None
     compared: tuple[str, str, str] | None = None
     lists: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:

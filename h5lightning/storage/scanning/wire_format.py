@@ -20,7 +20,9 @@ from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, ExtentTable, FilterValues
 from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.plain_arrays import arrays_of, plain_of
 from h5lightning.planning.catalog.record_layout import RecordLayout
+from h5lightning.planning.catalog.row_index import IndexTable
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.unit_table import FileMatches, UnitTable
@@ -76,6 +78,7 @@ class OutcomeEncoder:
             "sources": outcome.sources,
             "matches": None if outcome.matches is None else self._matches(outcome.matches),
             "bounds": None if outcome.bounds is None else outcome.bounds.to_plain(),
+            "indexes": {path: plain_of(table.arrays()) for path, table in outcome.row_indexes.items()},
         }
 
     def _matches(self, matches: FileMatches) -> dict[str, Any]:
@@ -164,7 +167,8 @@ class OutcomeDecoder:
         )
         matches = None if plain["matches"] is None else self._matches(plain["matches"])
         bounds = SeriesBounds.from_plain(plain["bounds"])
-        return FileSchema(datasets, plain["attrs"], extents, sources, matches, bounds)
+        indexes = {path: IndexTable.from_arrays(arrays_of(table)) for path, table in plain["indexes"].items()}
+        return FileSchema(datasets, plain["attrs"], extents, sources, matches, bounds, indexes)
 
     def _matches(self, plain: dict[str, Any]) -> FileMatches:
         forms = (
@@ -208,6 +212,7 @@ def _nbytes(outcome: Outcome) -> int:
     if isinstance(outcome, H5LightningError):
         return 0
     bounds = 0 if outcome.bounds is None else outcome.bounds.nbytes
+    bounds += sum(table.nbytes for table in outcome.row_indexes.values())
     if outcome.matches is not None:
         units = outcome.matches.units
         return bounds + units.facts.nbytes + units.attrs.blob.nbytes + units.extents.nbytes

@@ -17,7 +17,7 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
-from h5lightning.loading.sample_weights import read_weights
+from h5lightning.loading.order_values import OrderValues, read_order_values
 from h5lightning.options import Access, Field, Rows, Shuffle, Split, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption, coerce_series
 from h5lightning.options.samples import SamplesOption
@@ -217,19 +217,20 @@ def _make_run(
     settings: CheckSettings,
     stored: frozenset[str],
 ) -> tuple[CheckRun, tuple[CheckResult, ...]]:
-    """The run, and a failed result if its weights cannot be read, so that it has no order."""
+    """The run, and a failed result if what its order needs cannot be read, so that it has no order."""
     data = assemble(
         scanned, options.split, reader=reader, access=options.access, seed=options.seed, provenance=True
     )
-    weights, order = None, None
+    values, order = OrderValues(), None
     unread: tuple[CheckResult, ...] = ()
     try:
         if "train" in data.datasets:
-            weights = read_weights(data.datasets["train"], options.shuffle)
-            order = data.training_order(data.fitted(options.shuffle), weights)
+            values = read_order_values(data.datasets["train"], options.shuffle)
+            order = data.training_order(data.fitted(options.shuffle), values)
     except BadFileError as error:
-        unread = (CheckResult("weights can be read", f"field {options.shuffle.drawn_by!r}", (str(error),)),)
-    return CheckRun(data, order, weights, settings, reader, options.access, stored), unread
+        fields = ", ".join(map(repr, options.shuffle.read_fields))
+        unread = (CheckResult("the order can be read", f"fields {fields}", (str(error),)),)
+    return CheckRun(data, order, values.weights, settings, reader, options.access, stored), unread
 
 
 def _results(run: CheckRun, keep_together: str | None, *, progress: bool) -> tuple[CheckResult, ...]:

@@ -287,12 +287,7 @@ def _unequal_lengths(datasets: Sequence[DatasetSummary], names: Names) -> Iterat
 def _of_independent_length(datasets: Sequence[DatasetSummary]) -> set[str]:
     """Paths of tables with one line per series, and of the values of ragged rows: their lengths always differ."""
     tables = {path for dataset in datasets for table, _ in dataset.series for path in table.paths}
-    ragged = (
-        dataset.path
-        for dataset in datasets
-        for notes, _ in dataset.annotations
-        if notes.encoding is not None and notes.encoding.kind == "ragged"
-    )
+    ragged = (dataset.path for dataset in datasets for notes, _ in dataset.annotations if notes.index)
     return tables.union(ragged)
 
 

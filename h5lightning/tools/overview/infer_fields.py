@@ -135,8 +135,7 @@ def _problem(dataset: DatasetSummary) -> str:
     """Why a dataset cannot be a field of values; empty if it can."""
     if dataset.is_pattern or dataset.schema.refusal:
         return dataset.schema.refusal or "is one of many"
-    encodings = (notes.encoding for notes, _ in dataset.annotations)
-    return next((encoding.problem for encoding in encodings if encoding and encoding.problem), "")
+    return next((notes.problem for notes, _ in dataset.annotations if notes.problem), "")
 
 
 def _check_buckets(datasets: Sequence[DatasetSummary]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from h5lightning import Field, H5Dataset, Windows
 from h5lightning.loading.batch_reader import BatchReader
-from h5lightning.loading.fields import field_reader as module
+from h5lightning.loading.fields import make_field_reader as module
 from h5lightning.loading.fields.field_reader import FieldReader
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.fields import Fields, FieldSpec, StoredField

@@ -11,6 +11,7 @@ from h5lightning.errors import BadFileError, FieldError
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
+from h5lightning.planning.catalog.row_index import IndexTable
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.storage.scanning.wire_format import OutcomeDecoder, OutcomeEncoder
 
@@ -54,11 +55,19 @@ ATTRS = st.recursive(
     st.integers() | NAMES | st.booleans() | st.floats(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3),
 )
+INDEXES = st.lists(
+    st.lists(st.integers(0, 2**63 - 1), max_size=3).map(
+        lambda numbers: IndexTable.of_unit(np.sort(np.asarray(numbers, np.int64)), says_ends=True)
+    )
+    | NAMES.map(IndexTable.broken),
+    max_size=3,
+).map(IndexTable.joined)
 SCHEMAS = st.builds(
     FileSchema,
     datasets=st.lists(DATASETS, max_size=3).map(tuple),
     attrs=st.dictionaries(NAMES, ATTRS, max_size=3),
     sources=st.lists(st.tuples(NAMES, st.tuples(*[st.integers(-2, 2**63 - 1)] * 4)), max_size=2).map(tuple),
+    row_indexes=st.dictionaries(NAMES, INDEXES, max_size=2),
     extents=st.lists(st.none() | NAMES.map(Extents.unreadable) | EXTENTS, max_size=3).map(tuple),
 )
 ERRORS = st.builds(BadFileError, NAMES) | st.builds(FieldError, NAMES)

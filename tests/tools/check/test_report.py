@@ -123,7 +123,7 @@ def test_weights_in_a_damaged_file_are_named(write_files, tmp_path):
             file.seek(place.byte_offset)
             file.write(b"\xff" * place.size)
     report = check_files([pattern], FIELDS, shuffle=Shuffle(balance="y"), settings=QUICK)
-    assert report.results[0].name == "weights can be read"
+    assert report.results[0].name == "the order can be read"
     assert "run-00" in report.results[0].failures[0]
     assert len(report.results[-1].failures) == 8
 

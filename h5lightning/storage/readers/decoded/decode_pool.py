@@ -98,6 +98,11 @@ class DecodePool:
         executor, self._executor = self._executor, None
         return executor
 
+    @property
+    def filled(self) -> int:
+        """Chunk rows that this process decoded into its caches since they were last forgotten."""
+        return sum(cache.filled for cache in list(self._caches.values()))
+
     def cache(self, height: int, row_bytes: int) -> ChunkRowCache:
         """The cache of all chunk rows of this size; see `ChunkRowCache`."""
         return self._caches.get((height, row_bytes)) or self._guard.run(self._add, height, row_bytes)

@@ -7,24 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.errors import ChecksumError
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import name_of
 from h5lightning.storage.readers.direct.box_bytes import byte_strides, run_starts
 from h5lightning.storage.readers.direct.open_source import OpenSource
 
-__all__ = ["verify_boxes"]
+__all__ = ["damaged_box", "verify_boxes"]
 
 
 def verify_boxes(
-    source: OpenSource, offset: int, shape: tuple[int, ...], starts: Int64Array, sizes: Sequence[int]
+    source: OpenSource, chunk: int, shape: tuple[int, ...], starts: Int64Array, sizes: Sequence[int]
 ) -> None:
-    """Verify the blocks that hold some boxes, unless they were verified before.
+    """Verify the blocks that hold some boxes of a chunk, unless they were verified before.
 
     Args:
         source: the dataset; nothing is verified unless its file has checksums and is mapped.
-        offset: where the array begins in the file.
+        chunk: the number of the chunk.
         shape: its shape.
-        starts: the first element of each box, ``(N, ndim)``.
+        starts: the first element of each box in it, ``(N, ndim)``.
         sizes: elements of a box along each axis.
 
     Raises:
@@ -35,11 +36,19 @@ def verify_boxes(
         return
     size = (sizes[-1] if len(sizes) else 1) * itemsize
     within = run_starts(shape, itemsize, (0,) * len(shape), sizes)
-    runs = offset + (starts @ np.asarray(byte_strides(shape, itemsize), np.int64))[:, None] + within
+    begins = source.chunk_map.offsets[chunk] + starts @ np.asarray(byte_strides(shape, itemsize), np.int64)
+    runs = begins[:, None] + within
     try:
         blocks.check_in(view, runs.ravel(), size)
     except DamagedBlockError as error:
         is_damaged = ((runs < error.stop) & (runs + size > error.start)).any(axis=1)
-        box = tuple(starts[int(np.argmax(is_damaged))].tolist())
-        where = name_of(error.path, source.source)
-        raise error.of(f"{where}: the box of shape {tuple(sizes)} at {box}") from error
+        raise damaged_box(source, chunk, starts[int(np.argmax(is_damaged))].tolist(), sizes, error) from error
+
+
+def damaged_box(
+    source: OpenSource, chunk: int, start: Sequence[int], sizes: Sequence[int], error: DamagedBlockError
+) -> ChecksumError:
+    """The error that names a box that begins somewhere in a chunk."""
+    first = tuple(map(int.__add__, source.chunk_map.origin(chunk), start))
+    where = name_of(error.path, source.source)
+    return error.of(f"{where}: the box of shape {tuple(sizes)} at {first}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.box_pieces import BoxPieces
 
-__all__ = ["BoxWriter"]
+__all__ = ["FEWEST", "MOST_BYTES", "MOST_BYTES_AT_ONCE", "BoxWriter", "groups_of_size"]
 
 # A copy of its own takes 2.5 µs and the bytes; one of many in a call 1.3 µs and the bytes twice.
-_MOST_BYTES = 32 * 1024  # of a box that is copied twice
-_FEWEST = 4  # boxes that are worth a call for all of them
-_MOST_BYTES_AT_ONCE = 1 << 18  # they stay in a cache of the processor between the copies
+MOST_BYTES = 32 * 1024  # of a box that is copied twice
+FEWEST = 4  # boxes that are worth a call for all of them
+MOST_BYTES_AT_ONCE = 1 << 18  # they stay in a cache of the processor between the copies
 _LARGEST = 1 << 62
 
 
@@ -48,9 +49,9 @@ class BoxWriter:
         """
         out, ndim = self._out, self._ndim
         sizes = out.shape[1 : 1 + ndim]
-        if len(slots) >= _FEWEST and ndim and _may_gather(array, math.prod(out.shape[1:])):
+        if len(slots) >= FEWEST and ndim and _may_gather(array, math.prod(out.shape[1:])):
             windows = _windows(array, 0, sizes)
-            step = max(1, _MOST_BYTES_AT_ONCE // max(1, math.prod(out.shape[1:]) * array.itemsize))
+            step = max(1, MOST_BYTES_AT_ONCE // max(1, math.prod(out.shape[1:]) * array.itemsize))
             for first in range(0, len(slots), step):
                 part = slice(first, first + step)
                 assign(out, slots[part], windows[tuple(starts[part].T)])
@@ -73,40 +74,37 @@ class BoxWriter:
         Raises:
             FloatingPointError: a finite value would become infinite in the type of the buffer.
         """
-        size = table.shape[1 : 1 + self._ndim]
-        key = np.zeros(len(rows), np.int64)
-        for axis, length in enumerate(size):
-            key = key * (length + 1) + pieces.sizes[:, axis]
-        order = np.argsort(key, kind="stable")
-        borders = np.flatnonzero(np.diff(key[order], prepend=-1))
-        # Pieces of the same size can be copied together.
-        if len(borders) * _FEWEST > len(rows):
-            self._put_each(table, rows, pieces, slots)
-            return
-        for same in np.split(order, borders[1:]):
-            self._put_same(table, rows[same], pieces.part(same), slots[same])
+        groups, others = groups_of_size(pieces, table.shape[1 : 1 + self._ndim])
+        for same in groups:
+            self._put_table(table, rows[same], pieces.part(same), slots[same])
+        self._put_each(table, rows[others], pieces.part(others), slots[others])
 
     def put_piece(
-        self, values: npt.NDArray[Any], slot: int, into: tuple[int, ...], sizes: tuple[int, ...]
+        self, values: npt.NDArray[Any], slot: int, into: Sequence[int], sizes: Sequence[int]
     ) -> None:
         """Write one piece of a box: where it begins in the box, and its size, are given along each axis."""
         assign(self._out, (slot, *map(slice, into, map(int.__add__, into, sizes))), values)
 
-    def _put_same(
+    def put_same(self, values: npt.NDArray[Any], pieces: BoxPieces, slots: Int64Array) -> None:
+        """Write pieces of one size, ``(N, *size, *element_shape)``, into the slots of their boxes, ``(N,)``."""
+        sizes = values.shape[1 : 1 + self._ndim]
+        assign(_windows(self._out, 1, sizes, writeable=True), (slots, *pieces.into.T), values)
+
+    def _put_table(
         self, table: npt.NDArray[Any], rows: Int64Array, pieces: BoxPieces, slots: Int64Array
     ) -> None:
         """As `put_pieces`, of pieces of one size."""
         sizes = tuple(pieces.sizes[0].tolist())
         values = math.prod(sizes) * math.prod(self._out.shape[1 + self._ndim :])
-        if len(rows) < _FEWEST or not self._ndim or not _may_gather(table, values):
+        if not self._ndim or not _may_gather(table, values):
             self._put_each(table, rows, pieces, slots)
             return
-        windows, places = _windows(table, 1, sizes), _windows(self._out, 1, sizes, writeable=True)
-        step = max(1, _MOST_BYTES_AT_ONCE // (values * table.itemsize))
+        windows = _windows(table, 1, sizes)
+        step = max(1, MOST_BYTES_AT_ONCE // (values * table.itemsize))
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            where, which = (slots[part], *pieces.into[part].T), (rows[part], *pieces.inside[part].T)
-            assign(places, where, windows[which])
+            which = (rows[part], *pieces.inside[part].T)
+            self.put_same(windows[which], pieces.part(part), slots[part])
 
     def _put_each(
         self, table: npt.NDArray[Any], rows: Int64Array, pieces: BoxPieces, slots: Int64Array
@@ -125,10 +123,31 @@ class BoxWriter:
             assign(out, (slot, *map(slice, into, end)), table[where])
 
 
+def groups_of_size(pieces: BoxPieces, chunks: tuple[int, ...]) -> tuple[list[Int64Array], Int64Array]:
+    """The pieces of each size that has enough of them to be copied together, and all others, as ascending numbers.
+
+    Args:
+        pieces: the pieces.
+        chunks: shape of a chunk, which no piece exceeds.
+    """
+    key = np.zeros(len(pieces), np.int64)
+    for axis, length in enumerate(chunks):
+        key = key * (length + 1) + pieces.sizes[:, axis]
+    order = np.argsort(key, kind="stable")
+    firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    counts = np.diff(firsts, append=len(order))
+    is_enough = counts >= FEWEST
+    groups = [
+        order[first : first + count]
+        for first, count in zip(firsts[is_enough].tolist(), counts[is_enough].tolist(), strict=True)
+    ]
+    return groups, np.sort(order[~is_enough.repeat(counts)])
+
+
 def _may_gather(array: npt.NDArray[Any], values: int) -> bool:
     """Whether boxes of so many elements are copied together: they are short, and NumPy can count their elements."""
     nbytes = values * array.itemsize
-    return nbytes <= _MOST_BYTES and array.size * max(1, nbytes) < _LARGEST
+    return nbytes <= MOST_BYTES and array.size * max(1, nbytes) < _LARGEST
 
 
 def _windows(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from h5py import h5a, h5d, h5f, h5i, h5o
 
-from h5lightning.planning.catalog.annotations import Encoding, Found
+from h5lightning.planning.catalog.annotations import Encoding, Found, divided_text
 from h5lightning.planning.values.encoded_values import first_missing, missing_text
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import beside, encoded
@@ -23,7 +23,7 @@ from h5lightning.storage.scanning.conventions.number_encodings import number_enc
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at, referenced_dataset
 from h5lightning.storage.scanning.stored_values import MOST_CHUNK_BYTES, can_be_read, read_rows
 
-__all__ = ["encoding_of", "encoding_with_sources", "is_netcdf", "masked_row"]
+__all__ = ["encoding_of", "encoding_with_sources", "index_of", "is_netcdf", "masked_row"]
 
 _NUMBER_ATTRIBUTES = frozenset(
     b"scale_factor add_offset _FillValue missing_value valid_min valid_max valid_range _Unsigned conversion "
@@ -42,16 +42,13 @@ def is_netcdf(fid: h5f.FileID) -> bool:
     return bool(h5a.exists(fid, b"_NCProperties"))
 
 
-def encoding_of(dataset: ScannedDataset, *, of_netcdf: bool, may_have_index: bool = True) -> Encoding | None:
+def encoding_of(dataset: ScannedDataset, *, of_netcdf: bool) -> Encoding | None:
     """How the numbers of a dataset are decoded; None if the stored numbers are the values.
 
     Args:
         dataset: a dataset that can be a field.
         of_netcdf: the file `is_netcdf`.
-        may_have_index: there may be a dataset whose name is that of an NWB index of this one.
     """
-    if may_have_index and (encoding := _ragged(dataset)):
-        return encoding
     element, names = dataset.info.element, dataset.info.attributes
     if not names and not of_netcdf and not dataset.path.endswith("/codes"):
         return None
@@ -107,20 +104,15 @@ def _has_small_rows(info: DatasetInfo) -> bool:
     return math.prod(padded) * height * info.itemsize <= 2 * MOST_CHUNK_BYTES
 
 
-def _ragged(dataset: ScannedDataset) -> Encoding | None:
-    """The encoding of values that a VectorIndex of NWB divides into rows of different lengths."""
+def index_of(dataset: ScannedDataset) -> str:
+    """The path of the VectorIndex of NWB that divides values into rows of unequal length; empty if there is none."""
     path = f"{dataset.path}_index"
     index = dataset_at(dataset.fid, path)
     if index is None or not h5a.exists(index, b"target"):
-        return None
+        return ""
     target = referenced_dataset(index, b"target")
-    if target is None or h5o.get_info(target).addr != h5o.get_info(dataset.info.did).addr:
-        return None
-    problem = (
-        f"holds the values of all rows of '/{path}' one after the other (a VectorIndex of NWB), "
-        "so its entries are not rows"
-    )
-    return Encoding("ragged", said_by=(f"target of '/{path}'",), problem=problem)
+    is_this = target is not None and h5o.get_info(target).addr == h5o.get_info(dataset.info.did).addr
+    return path if is_this else ""
 
 
 def _of_enumeration(dataset: ScannedDataset) -> Encoding | None:
@@ -191,7 +183,11 @@ def _source_encodings(dataset: ScannedDataset) -> Iterator[tuple[str, Encoding |
         with opened_id(source_file) as fid:
             source = DatasetInfo.of(h5d.open(fid, encoded(path)))
             of_netcdf = bool(source.attributes) and is_netcdf(fid)
-            encoding = encoding_of(ScannedDataset(fid, path, source, dataset.reader), of_netcdf=of_netcdf)
+            scanned = ScannedDataset(fid, path, source, dataset.reader)
+            encoding = encoding_of(scanned, of_netcdf=of_netcdf)
+            if index := index_of(scanned):
+                said_by = (f"target of '/{index}'",)
+                encoding = Encoding("ragged", said_by=said_by, problem=divided_text(index))
             if encoding is not None and encoding.is_unsigned is not None and source.itemsize != info.itemsize:
                 encoding = dataclasses.replace(
                     encoding, problem="is read without the sign that it is stored with"

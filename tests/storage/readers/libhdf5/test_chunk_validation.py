@@ -121,3 +121,11 @@ def test_what_hdf5_sees_itself_is_left_to_it(libver, options, is_needed, make):
 def test_contiguous_data_have_no_chunks(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         assert ChunkValidator.of("x", file.create_dataset("x", data=np.arange(5)), on_missing="raise") is None
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_chunks_that_were_never_written(libver, tmp_path):
+    path = str(tmp_path / "a.h5")
+    with h5py.File(path, "w", libver=libver) as file:
+        file.create_dataset("x", (ROWS,), "<f8", chunks=(HEIGHT,), compression="gzip", fillvalue=7)
+    assert read(path, [0, ROWS - 1], on_missing="fill").tolist() == [7, 7]

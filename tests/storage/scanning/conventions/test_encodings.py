@@ -7,7 +7,7 @@ from contextlib import closing
 import h5py
 import numpy as np
 import pytest
-from encodings_found import NO_TEXT, create_filled, find
+from encodings_found import NO_TEXT, create_filled, divided_by, find
 
 from h5lightning import H5Dataset
 from h5lightning.errors import MissingDataError, UnsupportedFieldError
@@ -37,29 +37,36 @@ def write_index(file, path, target):
 def test_targets_of_an_index_are_no_rows(file):
     file["units/spike_times"] = np.arange(6.0)
     write_index(file, "units/spike_times_index", file["units/spike_times"].ref)
-    found = find(file, "units/spike_times")
-    assert (found.kind, found.is_packed, found.is_masking) == ("ragged", True, False)
-    assert "'/units/spike_times_index'" in found.problem
-    assert find(file, "units/spike_times_index") is None
+    assert divided_by(file, "units/spike_times") == "units/spike_times_index"
+    assert divided_by(file, "units/spike_times_index") == ""
+    assert find(file, "units/spike_times") is None
+
+
+def test_values_that_an_index_divides_may_be_packed_too(file):
+    file["x"] = np.arange(6)
+    file["x"].attrs["scale_factor"] = 0.5
+    write_index(file, "x_index", file["x"].ref)
+    assert divided_by(file) == "x_index"
+    assert find(file).scale == 0.5
 
 
 def test_lookalikes_of_an_index_have_no_effect(file):
     file["x"] = np.arange(6.0)
     file["other"] = np.arange(6.0)
     index = file.create_dataset("x_index", data=np.arange(6))
-    assert find(file) is None
+    assert divided_by(file) == ""
     for target in (file["other"].ref, "x", h5py.Reference(), file["x"].regionref[:2]):
         index.attrs["target"] = target
-        assert find(file) is None
+        assert divided_by(file) == ""
     index.attrs["target"] = file["other"].ref
     del file["other"]
-    assert find(file) is None
+    assert divided_by(file) == ""
     del file["x_index"]
     file.create_group("x_index")
-    assert find(file) is None
+    assert divided_by(file) == ""
     del file["x_index"]
     file["x_index"] = h5py.ExternalLink("elsewhere.h5", "/x")
-    assert find(file) is None
+    assert divided_by(file) == ""
 
 
 # ── codes ────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +218,8 @@ def test_what_another_file_says_of_its_numbers_is_found_through_a_link(tmp_path)
     request = ScanRequest(("t", "s"), allow_external=str(tmp_path))
     found = describe_file(str(tmp_path / "here.h5"), request, NO_TEXT)
     assert found.dataset("t").annotations.encoding.scale == 0.5
-    assert "'/g/s_index'" in found.dataset("s").annotations.encoding.problem
+    assert found.dataset("s").annotations.index == "g/s_index"
+    assert "'/g/s_index'" in found.dataset("s").annotations.problem
 
 
 # ── enumerations ─────────────────────────────────────────────────────────────────────────────────────
