@@ -45,7 +45,7 @@ def _windows(draws: Draws, drawn: Drawn) -> Options:
     axes = len(drawn.layout.order)
     found: Options = {"length": draws.number(1, 6 if axes == 1 else 3), **drawn.axis}
     if axes > 1:
-        found["length"] = [draws.number(1, 4) for _ in range(axes)] if draws.chance(2) else found["length"]
+        found["length"] = [draws.number(1, 3) for _ in range(axes)] if draws.chance(2) else found["length"]
         found["stride"] = [draws.number(2, 4) for _ in range(axes)] if draws.chance(2) else draws.number(2, 4)
     elif draws.chance(3):
         found["stride"] = draws.number(2, 5)
@@ -157,7 +157,7 @@ def _words(draws: Draws, fields: Options) -> Options:
 def draw_shuffle(draws: Draws, drawn: Drawn, fields: Options, samples: Options | None) -> Any:
     """The order of training, by buckets in some cases."""
     mode = draws.pick(("auto", "block", "full", "none"))
-    if mode == "none" or not draws.chance(3):
+    if mode == "none" or not draws.chance(2):
         return mode
     is_rows = samples is None or samples.get("kind") == "rows"
     choices = [

@@ -34,7 +34,7 @@ def draw_tree(draws: Draws, kinds: Sequence[str] = KINDS, styles: Sequence[str] 
     )
     is_equal = draws.chance(5)
     equal_rows = draws.number(1, 12)
-    most = draws.pick((4, 12, 40) if style != "boxes" else (3, 6))
+    most = draws.pick((4, 12, 40) if style != "boxes" else (5, 8))
     maker = Maker(
         draws, kind, table, columns, template, equal_rows if is_equal else None, most, style, layout
     )
@@ -144,7 +144,7 @@ class Maker:
 
     def _columns(self, text: str, rows: int, entries: int | None) -> list[Stored]:
         """The datasets with rows."""
-        sizes = tuple(self.draws.number(1, 5) for _ in self.layout.order[1:])
+        sizes = tuple(self.draws.number(2, 6) for _ in self.layout.order[1:])
         found: list[Stored] = []
         indexes: dict[str, int] = {}
         for column, storage in zip(self.columns.values(), self.storages, strict=True):
