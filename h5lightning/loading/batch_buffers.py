@@ -74,6 +74,20 @@ class BufferPool:
             return _shared_tensor(shape, dtype, nbytes)
         return torch.from_numpy(self.array(shape, dtype))
 
+    def flat(self, numbers: int, dtype: np.dtype[Any]) -> torch.Tensor:
+        """A tensor with so many arbitrary values, ``(numbers,)``, in recycled memory of about its size.
+
+        Other than with `tensor`, calls with other numbers get the same memory, if they are not far from each other.
+        """
+        nbytes = numbers * dtype.itemsize
+        if nbytes < _LEAST_BYTES or not self.can_be_divided:
+            return self.tensor((numbers,), dtype)
+        # Rounded up to one of eight sizes between powers of two.
+        step = 1 << (nbytes.bit_length() - 4)
+        rounded = -(-nbytes // step) * step
+        memory = self.array((rounded,), np.dtype(np.uint8))
+        return torch.from_numpy(memory[:nbytes].view(dtype))
+
     @property
     def can_be_divided(self) -> bool:
         """Whether one array may contain several batches: not in shared or page-locked memory."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.data import default_collate
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.loading.batch_reader import Batch
+from h5lightning.loading.ragged_delivery import RaggedDelivery
 from h5lightning.loading.sample_views import as_samples, collate_changed
 from h5lightning.loading.transform_calls import TransformCalls
 from h5lightning.loading.transforms import Transforms
@@ -40,6 +42,7 @@ class BatchFinisher:
     batch_transform: Transforms
     provenance: bool
     seed: int
+    ragged: RaggedDelivery
 
     @property
     def has_transforms(self) -> bool:
@@ -69,7 +72,9 @@ class BatchFinisher:
             epoch: the epoch that seeds transforms.
             is_repeat: which samples are repeated, ``(N,)``; None to leave it out of the batch.
         """
-        if self.transform and ids.size:
+        if self.ragged:
+            batch = self._combined(batch, ids, epoch)
+        elif self.transform and ids.size:
             batch = collate_changed(batch, partial(self._transformed, ids=ids, epoch=epoch))
         if self.provenance:
             batch[SAMPLE_ID] = torch.from_numpy(ids.copy())
@@ -83,9 +88,14 @@ class BatchFinisher:
         self, batch: Batch, ids: Int64Array, epoch: int, is_repeat: BoolArray | None = None
     ) -> list[dict[str, Any]]:
         """The samples of a batch one by one, with the sample transform applied; see `finish`."""
-        samples: list[Any] = as_samples(batch)
+        if self.ragged:
+            plain, samples = self.ragged.divided(batch)
+            samples = _joined(as_samples(plain) if plain else [{} for _ in samples], samples, batch)
+        else:
+            samples = as_samples(batch)
         if self.transform:
             samples = self._transformed(samples, ids, epoch)
+        self.ragged.tell_samples(samples)
         more: dict[str, list[Any]] = {}
         if self.provenance:
             more[SAMPLE_ID] = ids.tolist()
@@ -96,6 +106,25 @@ class BatchFinisher:
                 sample[key] = value
         return samples
 
+    def _combined(self, batch: dict[str, Any], ids: Int64Array, epoch: int) -> dict[str, Any]:
+        """The batch with the sample transform applied, and with samples of different shapes as they are delivered."""
+        if not self.transform or not ids.size:
+            return self.ragged.combined(batch, ids)
+        plain, others = self.ragged.divided(batch)
+        columns: dict[str, list[Any]] = {}
+        order: list[str] = []
+
+        def change(samples: list[dict[str, Any]]) -> list[Any]:
+            transformed = self._transformed(_joined(samples, others, batch), ids, epoch)
+            order.extend(transformed[0] if isinstance(transformed[0], dict) else ())
+            # A transform may return the dict that it got, or one that it keeps: that one must not change.
+            transformed = [dict(one) if type(one) is dict else one for one in transformed]
+            columns.update(self.ragged.taken(transformed))
+            return transformed
+
+        collated = collate_changed(plain, change) if plain else default_collate(change([{} for _ in others]))
+        return self.ragged.put_back(collated, columns, order, ids) if columns else collated
+
     def _transformed(self, samples: list[dict[str, Any]], ids: Int64Array, epoch: int) -> list[Any]:
         return self._calls(ids, epoch).of_samples(self.transform, samples)
 
@@ -105,3 +134,11 @@ class BatchFinisher:
         return TransformCalls(
             self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed, starts=starts
         )
+
+
+def _joined(
+    samples: list[dict[str, Any]], others: list[dict[str, torch.Tensor]], keys: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Samples with more entries each, in the order of some keys."""
+    pairs = zip(samples, others, strict=True)
+    return [{key: more[key] if key in more else sample[key] for key in keys} for sample, more in pairs]

@@ -22,8 +22,11 @@ from h5lightning.loading.fields.field_delivery import FieldDelivery
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
 from h5lightning.loading.fields.make_field_reader import make_field_reader
+from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest, by_files, divided_by_kind, read_rows
 from h5lightning.loading.fields.run_rows import RunRows
+from h5lightning.loading.ragged_batch import RaggedValues, ragged_part
+from h5lightning.loading.ragged_delivery import RaggedDelivery
 from h5lightning.options import Access, Windows
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.borders import Borders, Room
@@ -31,6 +34,7 @@ from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan, Fields, row_field_of, window_axes_of
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.ragged_fields import ToldField
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
 from h5lightning.storage.readers.box_request import BoxRequest
@@ -38,7 +42,7 @@ from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader", "RawBatches"]
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]  # a tensor for each key, `RaggedValues` where samples have different shapes
 T = TypeVar("T")
 
 
@@ -81,7 +85,10 @@ class BatchReader:
         runs = RunRows(reach.runs, self._paths) if isinstance(reach, RunReach) else None
         context = ReadContext(reader, self._constant_cache(), runs)
         self._context = context
-        self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
+        read = [plan for plan in fields.plans if not isinstance(plan, ToldField)]
+        self._readers = {plan.key: make_field_reader(plan, context) for plan in read}
+        self._told = {plan.key: plan.of for plan in fields.plans if isinstance(plan, ToldField)}
+        self._ragged = frozenset(plan.key for plan in read if plan.ragged is not None)
         self._memory = BufferPool()
         self._deliveries = {
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
@@ -104,7 +111,8 @@ class BatchReader:
             draws: what is drawn for each sample; None where nothing is drawn.
 
         Returns:
-            Key → tensor ``(N, …)``, owned by the caller.
+            Key → tensor ``(N, …)``, owned by the caller; `RaggedValues` of a field whose samples may have different
+            shapes. Lengths and padding of such a field are none: with their key, it is read.
 
         Raises:
             MissingFieldError: a key that is no field.
@@ -115,9 +123,18 @@ class BatchReader:
         """
         numbers = to_numbers(ids, "ids")
         readers = self._chosen(keys)
-        batch = {one.key: self._memory.tensor((len(numbers), *one.shape), one.dtype) for one in readers}
-        self._fill(readers, {key: tensor.numpy() for key, tensor in batch.items()}, numbers, draws)
-        return self._delivered(batch, numbers, draws)
+        located = LocatedBatch.of(numbers, self._paths, self._borders, draws)
+        layouts = self._layouts(readers, located)
+        memory = self._memory
+        batch = {
+            one.key: memory.flat(layouts[one.key].total, one.dtype)
+            if one.key in layouts
+            else memory.tensor((len(numbers), *one.shape), one.dtype)
+            for one in readers
+        }
+        self._fill(readers, {key: tensor.numpy() for key, tensor in batch.items()}, located, numbers)
+        ragged = {key: RaggedValues(batch[key], layout) for key, layout in layouts.items()}
+        return self._delivered(batch | ragged if ragged else batch, located, numbers)
 
     def read_neighbours(
         self, ids: Int64Array, batch_size: int, draws: SampleDraws | None = None
@@ -139,14 +156,32 @@ class BatchReader:
         if len(parts) < 2 or not self._memory.can_be_divided:
             return [self.read(ids[part], draws=draws) for part in parts]
         readers = self._chosen(None)
-        arrays = {one.key: self._memory.array((len(ids), *one.shape), one.dtype) for one in readers}
-        self._fill(readers, arrays, ids, draws)
-        return [
-            self._delivered(
-                {key: torch.from_numpy(array[part]) for key, array in arrays.items()}, ids[part], draws
-            )
-            for part in parts
-        ]
+        located = LocatedBatch.of(ids, self._paths, self._borders, draws)
+        layouts = self._layouts(readers, located)
+        arrays = {
+            one.key: self._memory.flat(layouts[one.key].total, one.dtype).numpy()
+            if one.key in layouts
+            else self._memory.array((len(ids), *one.shape), one.dtype)
+            for one in readers
+        }
+        self._fill(readers, arrays, located, ids)
+        batches = []
+        for part in parts:
+            batch: Batch = {
+                key: ragged_part(array, layouts[key], part)
+                if key in layouts
+                else torch.from_numpy(array[part])
+                for key, array in arrays.items()
+            }
+            batches.append(self._delivered(batch, located, ids[part]))
+        return batches
+
+    def _layouts(self, readers: Sequence[FieldReader], located: LocatedBatch) -> dict[str, RaggedLayout]:
+        """Where samples of different shapes lie in the flat buffers of their fields."""
+        if not self._ragged:
+            return {}
+        found = ((one.key, one.layout(located)) for one in readers if one.key in self._ragged)
+        return {key: layout for key, layout in found if layout is not None}
 
     def read_separately(
         self, ids: Int64Array, batch_size: int, draws: SampleDraws | None = None
@@ -221,6 +256,10 @@ class BatchReader:
             starts[:, 1:] = room.others
         return starts
 
+    def ragged_delivery(self) -> RaggedDelivery:
+        """What delivers samples of different shapes."""
+        return RaggedDelivery(self.fields, self.index, self._memory, self.access.max_padded_bytes)
+
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
         self._memory.pin_memory(enabled=enabled)
@@ -234,31 +273,29 @@ class BatchReader:
         self.reader.close()
 
     def _chosen(self, keys: Sequence[str] | None) -> list[FieldReader]:
-        for key in keys or ():
-            if key not in self._readers:
-                raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, self._readers)}")
-        return [self._readers[key] for key in (self._readers if keys is None else keys)]
+        if keys is None:
+            return list(self._readers.values())
+        for key in keys:
+            if key not in self._readers and key not in self._told:
+                known = [*self._readers, *self._told]
+                raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, known)}")
+        return [self._readers[key] for key in dict.fromkeys(self._told.get(key, key) for key in keys)]
 
     def _fill(
         self,
         readers: Sequence[FieldReader],
         arrays: Mapping[str, npt.NDArray[Any]],
+        located: LocatedBatch,
         ids: Int64Array,
-        draws: SampleDraws | None,
     ) -> None:
         try:
-            self._read(readers, arrays, ids, draws)
+            self._read(readers, arrays, located)
         except FloatingPointError as error:
-            raise self._overflow(readers, ids, draws) from error
+            raise self._overflow(readers, located, ids) from error
 
     def _read(
-        self,
-        readers: Sequence[FieldReader],
-        arrays: Mapping[str, npt.NDArray[Any]],
-        ids: Int64Array,
-        draws: SampleDraws | None,
+        self, readers: Sequence[FieldReader], arrays: Mapping[str, npt.NDArray[Any]], located: LocatedBatch
     ) -> None:
-        located = LocatedBatch.of(ids, self._paths, self._borders, draws)
         fills = [one.fill(located, arrays[one.key]) for one in readers]
         while fills:
             requests: list[RowRequest] = []
@@ -272,29 +309,31 @@ class BatchReader:
                 read_rows(self.reader, located.paths, requests)
             fills = unfinished
 
-    def _overflow(
-        self, readers: Sequence[FieldReader], ids: Int64Array, draws: SampleDraws | None
-    ) -> FieldError:
+    def _overflow(self, readers: Sequence[FieldReader], located: LocatedBatch, ids: Int64Array) -> FieldError:
         """The error of a finite value that became infinite in a buffer: found in the values as they are stored."""
         for one in readers:
             if one.stored_dtype is None:
                 continue
-            stored = one.buffer(len(ids), one.stored_dtype)
-            self._read([one], {one.key: stored}, ids, draws)
-            lost = self._deliveries[one.key].first_lost(stored, ids)
+            stored = one.buffer_for(located, one.stored_dtype)
+            self._read([one], {one.key: stored}, located)
+            lost = self._deliveries[one.key].first_lost(stored, ids, one.layout(located))
             if lost is not None:
                 return lost
         return FieldError("a value is beyond the largest one of the type that it is delivered in")
 
-    def _delivered(self, batch: Batch, ids: Int64Array, draws: SampleDraws | None) -> Batch:
-        for key, tensor in batch.items():
+    def _delivered(self, batch: Batch, located: LocatedBatch, ids: Int64Array) -> Batch:
+        """The batch with its last checks and conversions; ``located`` are its samples, and maybe neighbours."""
+        for key, value in batch.items():
             delivery = self._deliveries[key]
             if delivery.is_needed:
+                is_ragged = key in self._ragged
+                tensor, layout = (value.flat, value.layout) if is_ragged else (value, None)
                 if delivery.has_missing(tensor.numpy()):
-                    raise self._missing(self._readers[key].plan, ids, draws)
-                batch[key] = delivery.deliver(tensor, ids)
+                    raise self._missing(self._readers[key].plan, located)
+                tensor = delivery.deliver(tensor, ids, layout)
+                batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
         if self._zeroed and self._borders is not None:
-            room = self._borders.room(ids, draws)
+            room = self._borders.room(ids, located.draws)
             for key in batch.keys() & self._zeroed.keys():
                 _put_zeros(batch[key], self._zeroed[key], room)
         return batch
@@ -302,17 +341,23 @@ class BatchReader:
     def _constant_cache(self) -> ConstantCache:
         return ConstantCache(self.access.cache_bytes, len(self.index.rows_of_units))
 
-    def _missing(self, plan: FieldPlan, ids: Int64Array, draws: SampleDraws | None) -> MissingDataError:
+    def _missing(self, plan: FieldPlan, located: LocatedBatch) -> MissingDataError:
         """The error of a missing value: raised while the field is read again, it names row and file."""
         context = replace(self._context, checks_each=True, constants=self._constant_cache())
         checked = make_field_reader(plan, context)
-        self._read([checked], {plan.key: checked.buffer(len(ids))}, ids, draws)
+        self._read([checked], {plan.key: checked.buffer_for(located)}, located)
         return MissingDataError(f"{plan.title} holds a number that represents a missing value")
 
 
-def _put_zeros(tensor: torch.Tensor, plan: FieldPlan, room: Room) -> None:
+def _put_zeros(values: torch.Tensor | RaggedValues, plan: FieldPlan, room: Room) -> None:
     """Put zeros where entries of windows are padding, ``(N, …)``."""
     field, axes = row_field_of(plan), window_axes_of(plan)
-    if field is not None and axes:
-        entries = torch.movedim(tensor, [axis + 1 for axis in axes], list(range(1, len(axes) + 1)))
-        entries[torch.from_numpy(room.padding_of(field))] = 0
+    if field is None or not axes:
+        return
+    is_padding = torch.from_numpy(room.padding_of(field))
+    if isinstance(values, RaggedValues):  # windows along one axis, the first one
+        for view, is_zero in zip(values.views(), is_padding, strict=True):
+            view[is_zero] = 0
+        return
+    entries = torch.movedim(values, [axis + 1 for axis in axes], list(range(1, len(axes) + 1)))
+    entries[is_padding] = 0

@@ -258,9 +258,13 @@ def _dealt(groups: ReadAhead[list[Any]]) -> Iterator[Any]:
 
 
 def _bytes_of(group: list[Any]) -> int:
-    return sum(
-        value.nbytes for batch in group for value in _values_of(batch) if isinstance(value, torch.Tensor)
-    )
+    return sum(_nbytes(value) for batch in group for value in _values_of(batch))
+
+
+def _nbytes(value: Any) -> int:
+    if isinstance(value, list):  # samples of different shapes
+        return sum(one.nbytes for one in value if isinstance(one, torch.Tensor))
+    return value.nbytes if isinstance(value, torch.Tensor) else 0
 
 
 def _values_of(batch: Any) -> Iterable[Any]:

@@ -38,7 +38,7 @@ def check_number_field(dataset: SampleDataset, key: str, option: str) -> FieldSp
         raise MissingFieldError(
             f"{option} must name one of the fields, found {key!r}{did_you_mean(key, dataset.field_spec)}"
         )
-    if math.prod(spec.shape) != 1:
+    if spec.varies or math.prod(spec.fixed_shape) != 1:
         raise FieldError(
             f"{option} needs one value for each sample, field {key!r} has the shape {spec.shape}. Where a sample has "
             "several rows, Field(path, steps=(0, 1)) gives that of the first"

@@ -12,19 +12,21 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.loading.batch_finisher import BatchFinisher
 from h5lightning.loading.batch_reader import BatchReader, RawBatches
-from h5lightning.loading.collate import SampleSequence
+from h5lightning.loading.collate import Collate, SampleSequence
 from h5lightning.loading.decode_ahead import DecodeAhead
+from h5lightning.loading.delivered_spec import delivered_spec
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
 from h5lightning.loading.requested_samples import RequestedSamples
 from h5lightning.loading.transforms import Transforms
 from h5lightning.options.checks import check_int
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
@@ -76,6 +78,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             batch_transform=batch_transform,
             provenance=provenance,
             seed=seed,
+            ragged=batches.ragged_delivery(),
         )
         self._splits = splits or {}
         self._sections = sections
@@ -121,17 +124,20 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
     @once
     def sample_bytes(self) -> int:
-        """Bytes of one sample as read."""
-        return sum(
-            math.prod(spec.shape) * getattr(torch, spec.dtype).itemsize for spec in self.field_spec.values()
-        )
+        """Bytes of one sample as read; an estimate where samples have different shapes."""
+        plans = self._batches.fields.plans
+        return math.ceil(sum(plan.mean_numbers * _itemsize(plan.spec.dtype) for plan in plans))
 
     def sample_spec(self) -> dict[str, FieldSpec]:
         """Key → shape, type and classes of what a model gets; with transforms, one sample is read to find out."""
         spec = self.field_spec
         if not self._finisher.has_transforms:
             return spec
-        return {key: _spec_of(value, spec.get(key)) for key, value in self.read_batch([0]).items()}
+        modes = {plan.key: plan.ragged.mode for plan in self._batches.fields.plans if plan.ragged is not None}
+        return {
+            key: delivered_spec(value, spec.get(key), modes.get(key))
+            for key, value in self.read_batch([0]).items()
+        }
 
     def __len__(self) -> int:
         return len(self._selection)
@@ -158,8 +164,26 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """
         request = self._request(positions)
         return SampleSequence(
-            len(request), partial(self.read_request, request), partial(self.read_samples, request)
+            len(request),
+            partial(self.read_request, request),
+            partial(self.read_samples, request),
+            self._finisher.ragged.check_equal,
         )
+
+    def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """A batch of samples, as `read_batch` delivers it: the ``collate_fn`` for a DataLoader of torch.
+
+        torch's own function can only stack samples of one shape, one by one.
+
+        Args:
+            samples: what a DataLoader of torch passes on, or single samples of this dataset.
+        """
+        if isinstance(samples, SampleSequence):
+            return cast("dict[str, Any]", Collate()(samples))
+        ragged = dict(self._finisher.ragged.collated(samples))
+        others = [{key: value for key, value in sample.items() if key not in ragged} for sample in samples]
+        batch = {**(default_collate(others) if others[0] else {}), **ragged}
+        return {key: batch[key] for key in samples[0] if key in batch}
 
     def _request(self, positions: Sequence[int] | BatchRequest) -> BatchRequest:
         """The positions with their epoch: that of the loader that asks, if it sets one, else counted here."""
@@ -244,7 +268,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
         is_asked = finisher.is_drawn or (keys is None and finisher.has_transforms)
         epoch = self.epoch if is_asked else 0
         batch = self._batches.read(numbers, keys, draws=finisher.draws(epoch))
-        return self.finish(batch, numbers, epoch) if keys is None else batch
+        if keys is None:
+            return self.finish(batch, numbers, epoch)
+        return finisher.ragged.combined(batch, numbers, keys) if finisher.ragged else batch
 
     def read_request(self, request: BatchRequest) -> dict[str, Any]:
         """The batch that a loader requests; see `read_batch`."""
@@ -260,6 +286,10 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def _drawn(self, numbers: Int64Array, epoch: int) -> dict[str, Any]:
         """The samples of an epoch as they are read."""
         return self._batches.read(numbers, draws=self._finisher.draws(epoch))
+
+    def draws(self, epoch: int) -> SampleDraws | None:
+        """What is drawn for each sample of an epoch; None where nothing is drawn."""
+        return self._finisher.draws(epoch)
 
     def prefetch_advisor(self, block_samples: int, epoch: int) -> PrefetchAdvisor:
         """Lets the system fetch samples of this dataset before they are read.
@@ -338,6 +368,11 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return f"{type(self).__name__}({self.stage}, {len(self)} samples of {len(self.index)})"
 
 
+def _itemsize(dtype: str) -> int:
+    size: int = getattr(torch, dtype).itemsize
+    return size
+
+
 def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
     """The positions that `read_batch` got, under their name or under the old one."""
     if ids is not None and positions is not None:
@@ -351,10 +386,3 @@ def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
         )
         return ids
     return cast("Numbers", positions)
-
-
-def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:
-    classes = read.classes if read is not None else None
-    if not isinstance(value, torch.Tensor):
-        return FieldSpec((), type(value).__name__, classes)
-    return FieldSpec(tuple(value.shape[1:]), str(value.dtype).removeprefix("torch."), classes)

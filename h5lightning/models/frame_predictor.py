@@ -45,11 +45,12 @@ class FramePredictor(SupervisedModel):
             UnsupportedFieldError: the frames are complex.
         """
         self._check_frames(x, y)
-        per_channel = (*x.shape[1:-2], 1, 1)
+        shape, target = x.fixed_shape, y.fixed_shape
+        per_channel = (*shape[1:-2], 1, 1)
         self.input_scale = Standardise(per_channel)
         self.change_scale = Standardise(per_channel)
-        inputs, outputs = math.prod(x.shape[:-2]), math.prod(y.shape[:-2])
-        fold = 1 if x.shape[-2] % 2 or x.shape[-1] % 2 else 2
+        inputs, outputs = math.prod(shape[:-2]), math.prod(target[:-2])
+        fold = 1 if shape[-2] % 2 or shape[-1] % 2 else 2
         self.network = _convolutions(inputs, outputs, self.width, fold)
         self.val_loss = MeanMetric()
         self.test_mse = MeanSquaredError()

@@ -124,7 +124,7 @@ def build_network(key: str, spec: FieldSpec, outputs: int, width: int) -> nn.Seq
             f"field {key!r} has shape {spec.shape} and dtype {spec.dtype}; this model needs at least one "
             "real number. A transform can turn complex values into two real channels (torch.view_as_real)"
         )
-    channels, size, channels_last = _arrangement(layout_of(spec.shape), spec.shape)
+    channels, size, channels_last = _arrangement(layout_of(spec.fixed_shape), spec.fixed_shape)
     return nn.Sequential(
         _Arrange((channels, *size), channels_last=channels_last),
         Standardise((channels, *(1 for _ in size))),

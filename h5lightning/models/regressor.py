@@ -42,9 +42,9 @@ class Regressor(SupervisedModel):
             raise UnsupportedFieldError(
                 f"field {self.y_key!r} has shape {y.shape} and dtype {y.dtype}, expected real numbers"
             )
-        self.target_shape = y.shape
-        self.network = build_network(self.x_key, x, math.prod(y.shape), self.width)
-        self.target_scale = Standardise((math.prod(y.shape),))
+        self.target_shape = y.fixed_shape
+        self.network = build_network(self.x_key, x, math.prod(self.target_shape), self.width)
+        self.target_scale = Standardise((math.prod(self.target_shape),))
         self.val_loss = MeanMetric()
         self.test_mse = MeanSquaredError()
         self.test_r2 = _R2()

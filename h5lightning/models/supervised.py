@@ -13,7 +13,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from h5lightning.errors import FieldError, NotSetUpError
+from h5lightning.errors import FieldError, NotSetUpError, UnsupportedFieldError
 from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Batch", "PlainSpec", "Specs", "SupervisedModel", "plain_spec"]
@@ -119,6 +119,11 @@ def _field_spec(spec: PlainSpec, key: str) -> FieldSpec:
         )
     plain = spec[key]
     classes = None if plain["classes"] is None else tuple(plain["classes"])
+    if None in plain["shape"]:
+        raise UnsupportedFieldError(
+            f"the samples of field {key!r} have different shapes, {tuple(plain['shape'])}, and this model takes "
+            "one: make them equal in a transform with ragged='stack', or use a model of your own"
+        )
     return FieldSpec(tuple(plain["shape"]), plain["dtype"], classes)
 
 
@@ -126,7 +131,7 @@ def _plain(field: FieldSpec | Mapping[str, Any]) -> dict[str, Any]:
     entries = dict(field) if isinstance(field, Mapping) else dataclasses.asdict(field)
     classes = entries.get("classes")
     return {
-        "shape": [int(size) for size in entries["shape"]],
+        "shape": [None if size is None else int(size) for size in entries["shape"]],
         "dtype": str(entries["dtype"]),
         "classes": None if classes is None else [str(name) for name in classes],
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,12 @@ class Room:
     shift: Int64Array | None = None
     others: Int64Array | None = None
     other_lengths: Int64Array | None = None
+
+    def of(self, which: Int64Array) -> Room:
+        """The room around some of the samples, by their positions, ``(n,)``."""
+        arrays: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        arrays = {name: None if array is None else array[which] for name, array in arrays.items()}
+        return replace(self, **arrays)
 
     def clipped(self, field: RowField) -> Int64Array:
         """The row of each step of a field within the borders, counted from the sample's first row, ``(N, steps)``."""

@@ -90,9 +90,9 @@ class ComparedFiles:
         """
         layouts, first, _ = distinct(self.catalog.layout_of[self.files])
         reference_file = int(self.files[first[0]])
-        reference = self._dataset(key, field, reference_file)
+        reference = self.dataset(key, field, reference_file)
         for layout, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
-            dataset = self._dataset(key, field, file)
+            dataset = self.dataset(key, field, file)
             is_converted = is_type_said(field, self.dtype, dataset, reference)
             if difference := explain_difference(
                 dataset,
@@ -100,6 +100,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
+                any_shape=self.may_differ(field),
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -108,6 +109,11 @@ class ComparedFiles:
                     f"{_remedy_of(field, dataset, reference, is_converted=is_converted)}"
                 )
         return reference
+
+    @staticmethod
+    def may_differ(field: SingleField) -> bool:
+        """Whether the rows of a field may have different shapes in different files."""
+        return field.ragged != "error" and field.whole is None
 
     def delivered_dtype(self, key: str, field: SingleField, stored: str) -> str:
         """The name of the type that a field is delivered in, if ``stored`` is the NumPy type string of its elements."""
@@ -144,7 +150,13 @@ class ComparedFiles:
         alike = int((self.catalog.layout_of[self.files] == layout).sum())
         return f" ({alike:,} of {counted(len(self.files), self.catalog.noun)} have this layout)"
 
-    def _dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
+    def dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
+        """The dataset of a field in one file.
+
+        Raises:
+            MissingFieldError: there is no such dataset or column.
+            UnsupportedFieldError: no tensor can hold it.
+        """
         layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.where(file)
@@ -178,6 +190,13 @@ def _remedy_of(
 ) -> str:
     """What to do about a difference that may be one of types or categories alone."""
     if explain_difference(dataset, expected, field.member, any_type=True, any_categories=True):
+        if field.whole is None and not explain_difference(
+            dataset, expected, field.member, any_type=is_converted, any_shape=True
+        ):
+            return (
+                f"{field.text(ragged='list')} delivers samples of different shapes as a list, ragged='pad' one tensor "
+                "of them with zeros"
+            )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"

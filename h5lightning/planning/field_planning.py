@@ -14,8 +14,9 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.families import families_text, fold
 from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, SingleField, Whole, single_fields
+from h5lightning.options import Field, Samples, Series, SingleField, Whole, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.planning.attribute_fields import plan_attribute
 from h5lightning.planning.box_fields import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -25,14 +26,15 @@ from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
 from h5lightning.planning.field_kinds import (
-    plan_attribute,
     plan_constant,
     plan_of_series,
     plan_padding,
     plan_rows,
 )
-from h5lightning.planning.fields import FieldPlan, Fields, StoredField
+from h5lightning.planning.fields import FieldPlan, Fields, PaddingField, StoredField
 from h5lightning.planning.joined_fields import plan_joined
+from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_planning import plan_told
 from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_positive_axes
 from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
@@ -131,12 +133,23 @@ def _plans(
     plans = {
         key: _plan(compared, key, field, samples, lengths)
         for key, field in fields.items()
-        if field.padding_of is None
+        if field.told_of is None
     }
     return tuple(
-        plans[key] if key in plans else plan_padding(key, field, plans, samples)
+        plans[key] if key in plans else _plan_told(key, field, plans, samples)
         for key, field in fields.items()
     )
+
+
+def _plan_told(
+    key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples
+) -> PaddingField | ToldField:
+    """Plan the padding or the lengths of another field, whose plan is there."""
+    plan = plans.get(field.told_of or "")
+    has_padding = isinstance(samples, Windows) and samples.pad is not None
+    if field.padding_of is not None and (has_padding or plan is None or plan.ragged is None):
+        return plan_padding(key, field, plans, samples)
+    return plan_told(key, field, plans)
 
 
 def _plan(
@@ -152,8 +165,8 @@ def _plan(
 def _plan_stored(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> StoredField:
-    if field.index is not None:
-        raise OptionError(f"field {key!r}: index={field.index!r} is not available yet")
+    if field.index is not None and field.constant:
+        raise OptionError(f"field {key!r}: constant=True with index={field.index!r} is not available yet")
     if not field.constant:
         return plan_rows(compared, key, field, samples, lengths)
     if field.series_axis is not None:

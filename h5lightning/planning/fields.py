@@ -17,6 +17,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.ragged import Ragged, RowShapes
 from h5lightning.planning.row_numbers import IN_UNIT, AlongAxes, RowNumbers
 
 __all__ = [
@@ -45,7 +46,7 @@ class FieldSpec:
     """What a model sees of a field.
 
     Args:
-        shape: shape of one sample, without the batch axis.
+        shape: shape of one sample, without the batch axis; None along an axis whose length varies.
         dtype: name of the tensor's type, such as ``float32``.
         classes: names of the values, where the field has categories.
         columns: names of what a list joins, one for each entry of the joined axis: paths; of columns, their names,
@@ -53,10 +54,27 @@ class FieldSpec:
             None for a field that is no list.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     classes: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether samples have different shapes."""
+        return None in self.shape
+
+    @property
+    def fixed_shape(self) -> tuple[int, ...]:
+        """The shape of all samples.
+
+        Raises:
+            ValueError: a length varies.
+        """
+        lengths = tuple(length for length in self.shape if length is not None)
+        if len(lengths) < len(self.shape):
+            raise ValueError(f"the samples have different shapes: {self.shape}")
+        return lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,7 @@ class FieldPlan(Frozen):
         forms: the ways in which files store it, at least one.
         form_of: which of the forms each file has, ``(files,)``; None where all have the first.
         is_decoded: deliver decoded values instead of the stored numbers.
+        ragged: how samples of different shapes are delivered; None where all have one shape.
     """
 
     key: str
@@ -91,6 +110,7 @@ class FieldPlan(Frozen):
     forms: tuple[StoredForm, ...]
     form_of: npt.NDArray[np.int32] | None = None
     is_decoded: bool = False
+    ragged: Ragged | None = None
 
     @property
     def stored(self) -> str:
@@ -120,6 +140,11 @@ class FieldPlan(Frozen):
         """The field and its dataset, for messages."""
         return f"field {self.key!r} ('/{self.path}')"
 
+    @property
+    def mean_numbers(self) -> float:
+        """Numbers of one sample, on average."""
+        return math.prod(self.spec.fixed_shape) if self.ragged is None else self.ragged.numbers
+
     def form_in(self, file: int) -> int:
         """Number of the form that a file has."""
         return 0 if self.form_of is None else int(self.form_of[file])
@@ -131,12 +156,14 @@ class StoredField(FieldPlan):
 
     Args:
         member: column of a compound, or None.
-        row_shape: shape of one stored row; of the whole dataset for a constant.
+        row_shape: shape of one stored row; of the whole dataset for a constant. Of one of the units, where they differ.
+        shapes: the shape in each unit, where they differ.
         asked: the field as the user wrote it, for messages; None for a field without options.
     """
 
     member: str | None
     row_shape: tuple[int, ...]
+    shapes: RowShapes | None = None
     asked: SingleField | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from h5lightning.errors import FieldError, OptionError
 from h5lightning.options import Field, SingleField
 from h5lightning.planning.fields import BoxField, FieldSpec, JoinedField, RowField, StoredField, StoredForm
+from h5lightning.planning.ragged import Ragged
 from h5lightning.planning.values.conversions import delivery_dtype, wider_type
 
 __all__ = ["JoinedShape", "joined_shape", "plan_joined"]
@@ -63,12 +65,22 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         parts=tuple(replace(plan, spec=replace(plan.spec, dtype=dtype)) for plan in plans),
         axis=len(steps) + joined.axis,
         borders=joined.borders,
+        ragged=_ragged(plans, joined),
     )
+
+
+def _ragged(plans: Sequence[StoredField], joined: JoinedShape) -> Ragged | None:
+    """How joined samples are delivered, whose parts have as many rows."""
+    first = plans[0].ragged
+    if first is None:
+        return None
+    rows = first.numbers / max(1, math.prod(plans[0].row_shape))
+    return Ragged(first.mode, rows * math.prod(joined.shape))
 
 
 def _joined_part(plan: StoredField) -> Shape:
     """The shape of what is joined: of a row; or of a whole sample, where rows do not come first."""
-    return plan.spec.shape if isinstance(plan, BoxField) else plan.row_shape
+    return plan.spec.fixed_shape if isinstance(plan, BoxField) else plan.row_shape
 
 
 def joined_shape(join: str, shapes: Sequence[Shape]) -> JoinedShape | None:

@@ -133,6 +133,7 @@ class _Comparison:
                 field.member,
                 any_type=any_type,
                 any_categories=any_categories,
+                any_shape=field.ragged != "error" and field.whole is None,
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.catalog.row_index import RowIndex
 
-__all__ = ["IN_SERIES", "IN_TRAJECTORIES", "IN_UNIT", "OF_SERIES", "AlongAxes", "LocatedRows", "RowNumbers"]
+__all__ = [
+    "IN_SERIES",
+    "IN_TRAJECTORIES",
+    "IN_UNIT",
+    "OF_SERIES",
+    "AlongAxes",
+    "LocatedRows",
+    "OfEntries",
+    "RowNumbers",
+]
 
 
 class LocatedRows(Protocol):
@@ -25,6 +35,10 @@ class LocatedRows(Protocol):
     @property
     def series_numbers(self) -> Int64Array:
         """The number in its unit of the series of each sample."""
+
+    @property
+    def sample_units(self) -> Int64Array:
+        """The unit of each sample."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,26 @@ class AlongAxes(_InUnit):
     def first_rows(self, located: LocatedRows) -> Int64Array:
         """The entry along the axis of rows at which each sample begins, ``(N,)``."""
         return located.rows if self.series_axis is None else located.rows - located.series_starts
+
+
+@dataclass(frozen=True, eq=False)
+class OfEntries(RowNumbers):
+    """A row is an entry of an index: a run of rows of the dataset.
+
+    Args:
+        index: where the entries of each unit begin.
+    """
+
+    index: RowIndex = field(kw_only=True)
+
+    def entries(self, located: LocatedRows) -> Int64Array:
+        """The position of the entry of each sample in the index, ``(N,)``."""
+        entries: Int64Array = self.index.first[located.sample_units] + located.rows
+        return entries
+
+    def first_rows(self, located: LocatedRows) -> Int64Array:
+        """The row of the dataset that is the first one of each sample's entry, ``(N,)``."""
+        return self.index.starts[self.entries(located)]
 
 
 IN_UNIT = _InUnit()

@@ -10,10 +10,14 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.options import Whole
-from h5lightning.planning.fields import FieldPlan, RowField, row_field_of
+from h5lightning.planning.catalog.row_index import RowIndex
+from h5lightning.planning.fields import FieldPlan, RowField, StoredField, row_field_of
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.ragged import RowShapes
+from h5lightning.planning.ragged_fields import RaggedAttributeField, RunField
+from h5lightning.planning.row_runs import EntryRuns
 
-__all__ = ["SampleLengths", "SeriesLengths", "sample_lengths"]
+__all__ = ["EntryLengths", "SampleLengths", "SeriesLengths", "ShapeLengths", "sample_lengths"]
 
 
 class SampleLengths(Protocol):
@@ -45,7 +49,7 @@ class SeriesLengths(Frozen):
     def range(self) -> tuple[int, int]:
         """The least and the greatest length of all samples."""
         lengths = self._of_series(np.flatnonzero(self.index.series_samples))
-        return int(lengths.min(initial=0)), int(lengths.max(initial=0))
+        return (int(lengths.min()), int(lengths.max())) if lengths.size else (0, 0)
 
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""
@@ -57,6 +61,58 @@ class SeriesLengths(Frozen):
         return lengths if self.take is None else np.minimum(lengths, self.take)
 
 
+@dataclass(frozen=True, eq=False)
+class EntryLengths(Frozen):
+    """Samples that are entries of an index.
+
+    Args:
+        index: all samples.
+        entries: where the entries of each unit lie.
+    """
+
+    index: SampleIndex
+    entries: RowIndex
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the greatest length of all samples."""
+        lengths = self.entries.lengths
+        return (int(lengths.min()), int(lengths.max())) if len(lengths) else (0, 0)
+
+    def sample_lengths(self, ids: Int64Array) -> Int64Array:
+        """The length of each sample, by its id, ``(N,)``."""
+        units, rows = self.index.locate_in_units(ids)
+        lengths: Int64Array = self.entries.lengths[self.entries.first[units] + rows]
+        return lengths
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeLengths(Frozen):
+    """Samples of one shape in each unit.
+
+    Args:
+        index: all samples.
+        shapes: the shapes of the rows of a field.
+        axis: the axis of a row.
+    """
+
+    index: SampleIndex
+    shapes: RowShapes
+    axis: int
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the greatest length of all samples."""
+        lengths = self.shapes.shapes[:, self.axis]
+        return int(lengths.min()), int(lengths.max())
+
+    def sample_lengths(self, ids: Int64Array) -> Int64Array:
+        """The length of each sample, by its id, ``(N,)``."""
+        units = self.index.units[self.index.locate(ids).series]
+        lengths: Int64Array = self.shapes.shapes[self.shapes.of_unit[units], self.axis]
+        return lengths
+
+
 def sample_lengths(plan: FieldPlan, index: SampleIndex) -> SampleLengths | None:
     """The lengths of the samples of a field; None if its samples have one length, whatever the data are.
 
@@ -64,8 +120,15 @@ def sample_lengths(plan: FieldPlan, index: SampleIndex) -> SampleLengths | None:
         plan: the field.
         index: all samples.
     """
-    # A kind of field whose samples differ in length, such as rows of an index, has its case here.
     field = row_field_of(plan)
+    if isinstance(field, RunField) and isinstance(field.runs, EntryRuns):
+        return EntryLengths(index, field.runs.row_numbers.index)
     if field is not None and isinstance(index.samples, Whole):
         return SeriesLengths(index, field, index.samples.take)
-    return None
+    shapes = plan.shapes if isinstance(plan, StoredField) else None
+    if isinstance(plan, RaggedAttributeField):
+        shapes = RowShapes(plan.values.shapes, plan.values.of_unit)
+    varying = [axis for axis, length in enumerate(plan.spec.shape) if length is None]
+    if shapes is None or not varying:
+        return None
+    return ShapeLengths(index, shapes, varying[0] - (len(plan.spec.shape) - shapes.shapes.shape[1]))

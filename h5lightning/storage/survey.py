@@ -30,7 +30,7 @@ from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
-from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
+from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.axes import with_axes, with_positive_axes
@@ -102,8 +102,13 @@ class DataSurvey(Frozen):
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
-        largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
-        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
+        in_unit = (plan for plan in rows if plan.row_numbers.is_in_unit)
+        largest = max(in_unit, key=lambda plan: plan.row_bytes, default=None)
+        row_bytes = sum(plan.row_bytes for plan in rows)
+        if largest is None:  # all fields have rows of an index
+            return RowLayout(np.ones(self.catalog.unit_count, np.int64), row_bytes)
+        chunks = chunk_rows(self.catalog, largest, rows_beside)
+        return RowLayout(chunks, row_bytes, box_chunks(self.catalog, rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""

@@ -13,7 +13,8 @@ def test_whole_series_need_one_length():
     files = [rows_of(length, X, Y) for length in (9, 9, 5, 4)]
     assert message_of(SchemaError, plan, Field("x"), *files, samples=Whole()) == (
         "samples='whole': /data/c.h5 has 5 rows, expected 9 as in /data/a.h5 (and 1 more file). "
-        "A batch holds samples of one length: use Windows(length), or make the files equal"
+        "A batch holds samples of one length: use Windows(length), or make the files equal; Field('y', ragged='list') "
+        "delivers a list of tensors, ragged='pad' or 'concat' one tensor of them"
     )
 
 
@@ -26,7 +27,8 @@ def test_whole_series_without_rows_do_not_count():
 def test_a_constant_has_one_shape_in_all_files():
     files = [(GRID, Y), (GRID, Y), (*rows_of(4, GRID), Y), (*rows_of(5, GRID), Y)]
     assert message_of(SchemaError, plan, Field("grid", constant=True), *files) == (
-        "the constant field 'f': '/grid' in /data/c.h5 has length 4, expected 3 as in /data/a.h5 (and 1 more file)"
+        "the constant field 'f': '/grid' in /data/c.h5 has length 4, expected 3 as in /data/a.h5 (and 1 more file). "
+        "Field('grid', constant=True, ragged='list') delivers values of different lengths"
     )
 
 

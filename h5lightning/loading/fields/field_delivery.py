@@ -11,6 +11,7 @@ import torch
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, NonFiniteError
 from h5lightning.loading.batch_buffers import BufferPool
+from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.serial_copy import copy_serially
 from h5lightning.options import Access
 from h5lightning.planning.fields import FieldPlan
@@ -42,12 +43,15 @@ class FieldDelivery:
         """Whether a number represents a missing value, as far as the numbers themselves show it."""
         return self._mask is not None and first_missing(array, self._mask) is not None
 
-    def deliver(self, tensor: torch.Tensor, ids: Int64Array) -> torch.Tensor:
+    def deliver(
+        self, tensor: torch.Tensor, ids: Int64Array, layout: RaggedLayout | None = None
+    ) -> torch.Tensor:
         """The tensor to deliver, which may be the same one.
 
         Args:
             tensor: the filled buffer, ``(N, …)``.
             ids: numbers of its samples in the index, ``(N,)``.
+            layout: where samples of different shapes lie in a flat buffer; None for samples of one shape.
 
         Raises:
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
@@ -55,38 +59,54 @@ class FieldDelivery:
         """
         array = tensor.numpy()
         if self._must_be_finite:
-            self._check_finite(array, ids)
+            self._check_finite(array, ids, layout)
         if not self._is_converted:
             return tensor
-        if (lost := self.first_lost(array, ids)) is not None:
+        if (lost := self.first_lost(array, ids, layout)) is not None:
             raise lost
         if self._delivered == "bfloat16":
-            bits = self._memory.tensor(array.shape, np.dtype("int16"))  # NumPy lacks the type
+            bits = self._buffer(array.shape, np.dtype("int16"), layout)  # NumPy lacks the type
             copy_serially(bits.view(torch.bfloat16), tensor)
             return bits.view(torch.bfloat16)
-        converted = self._memory.tensor(array.shape, np.dtype(self._delivered))
+        converted = self._buffer(array.shape, np.dtype(self._delivered), layout)
         with np.errstate(invalid="ignore"):  # a NaN that signals
             np.copyto(converted.numpy(), array, casting="unsafe")
         return converted
 
-    def first_lost(self, array: Array, ids: Int64Array) -> FieldError | None:
+    def _buffer(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], layout: RaggedLayout | None
+    ) -> torch.Tensor:
+        if layout is None:
+            return self._memory.tensor(shape, dtype)
+        return self._memory.flat(layout.total, dtype)
+
+    def first_lost(
+        self, array: Array, ids: Int64Array, layout: RaggedLayout | None = None
+    ) -> FieldError | None:
         """The error of the first value that the delivered type cannot hold; None if it holds all of them."""
         lost = first_lost(array, self._delivered)
         if lost is None:
             return None
         return FieldError(
-            f"{self._plan.title} holds {array[lost]!s} at {self._described(ids[lost[0]])}, which "
+            f"{self._plan.title} holds {array[lost]!s} at {self._place(ids, lost[0], layout)}, which "
             f"{self._delivered} cannot hold. Choose another Field(dtype=…), or convert in a transform"
         )
 
-    def _check_finite(self, array: Array, ids: Int64Array) -> None:
+    def _check_finite(self, array: Array, ids: Int64Array, layout: RaggedLayout | None) -> None:
         if np.isfinite(array).all():
             return
         first = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise NonFiniteError(
-            f"{self._plan.title} is not finite in the sample at {self._described(ids[first])}. Leave the file out, "
+            f"{self._plan.title} is not finite in the sample at {self._place(ids, first, layout)}. Leave the file out, "
             "replace the values in a transform, or accept them with access.on_nonfinite='ignore'"
         )
+
+    def _place(self, ids: Int64Array, first: int, layout: RaggedLayout | None) -> str:
+        """Where a sample is; in a flat buffer, the sample that a number belongs to, and its place in it."""
+        if layout is None:
+            return self._described(ids[first])
+        sample, place = layout.sample_at(first)
+        return f"{self._described(ids[sample])} ({list(place)} in the sample)"
 
     def _described(self, sample: np.int64) -> str:
         where = self._index.locate([sample])

@@ -16,6 +16,7 @@ from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
+from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.loading.fields.run_rows import RunRows, together
 from h5lightning.planning.fields import (
@@ -34,6 +35,7 @@ from h5lightning.storage.readers.series_parts import one_part
 __all__ = [
     "AttributeReader",
     "ConstantReader",
+    "DatasetReader",
     "FieldReader",
     "PaddingReader",
     "ReadContext",
@@ -69,7 +71,7 @@ class FieldReader(ABC):
         self.plan = plan
         self.context = context
         self.key = plan.key
-        self.shape = plan.spec.shape
+        self.shape = () if plan.spec.varies else plan.spec.fixed_shape
         delivered = plan.spec.dtype
         self.dtype = buffer_dtype(plan.stored, delivered) if plan.is_uniform else delivery_dtype(delivered)
 
@@ -82,13 +84,24 @@ class FieldReader(ABC):
 
         Args:
             batch: the samples.
-            out: the buffer, ``(N, *shape)``, of the type `dtype`, or of the stored type.
+            out: the buffer, ``(N, *shape)``, or flat if there is a `layout`, of the type `dtype` or of the stored type.
 
         Raises:
             FieldError: a value that the delivered type cannot hold.
             MissingDataError: a number that represents a missing value, in a field without ``decode``.
             FloatingPointError: a finite value would become infinite in the type of the buffer.
         """
+
+    def layout(self, batch: LocatedBatch) -> RaggedLayout | None:  # noqa: ARG002
+        """Where the samples of a batch lie in a flat buffer; None for a buffer ``(N, *shape)`` of one shape."""
+        return None
+
+    def buffer_for(self, batch: LocatedBatch, dtype: np.dtype[Any] | None = None) -> Array:
+        """A buffer for the samples of a batch; see `buffer`."""
+        layout = self.layout(batch)
+        if layout is not None:
+            return np.empty(layout.total, dtype or self.dtype)
+        return self.buffer(len(batch.slots), dtype)
 
     def buffer(self, samples: int, dtype: np.dtype[Any] | None = None) -> Array:
         """A buffer for some samples, of the type `dtype` unless another one is given."""
@@ -101,7 +114,7 @@ class FieldReader(ABC):
         return native if self.plan.is_uniform and native != self.dtype else None
 
 
-class _DatasetReader(FieldReader):
+class DatasetReader(FieldReader):
     """Reads a dataset; without a decoder, stored numbers are delivered, and none is to be checked."""
 
     def __init__(self, plan: StoredField, context: ReadContext) -> None:
@@ -116,7 +129,7 @@ class _DatasetReader(FieldReader):
             yield from self._decoder.fill(batch, request)
 
 
-class RowReader(_DatasetReader):
+class RowReader(DatasetReader):
     """Reads a field with values for each sample: single rows, or steps of windows."""
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
@@ -207,7 +220,7 @@ class PaddingReader(FieldReader):
             out[batch.slots] = batch.room.padding_of(self._of)
 
 
-class SeriesReader(_DatasetReader):
+class SeriesReader(DatasetReader):
     """Reads one row for the series of each sample."""
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
@@ -216,7 +229,7 @@ class SeriesReader(_DatasetReader):
         yield from self._fill(batch, ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out))
 
 
-class ConstantReader(_DatasetReader):
+class ConstantReader(DatasetReader):
     """Reads a dataset that is the same for all samples of a file."""
 
     def __init__(self, plan: ConstantField, context: ReadContext) -> None:

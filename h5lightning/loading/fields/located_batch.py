@@ -6,17 +6,17 @@ A unit is a file, or one match of the ``*`` in a file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import once
 from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
-from h5lightning.storage.readers.series_parts import Picked, SeriesParts
+from h5lightning.storage.readers.series_parts import Picked, SeriesParts, chosen_parts
 
 __all__ = ["FilePaths", "LocatedBatch"]
 
@@ -91,6 +91,45 @@ class LocatedBatch:
         """The number in its unit of the series of each sample, ``(N,)``."""
         series, units = self._series, self.index.units
         return series - units.searchsorted(units[series])
+
+    @property
+    def series_rows(self) -> Int64Array:
+        """Rows of the series of each sample, ``(N,)``."""
+        return self.index.series_rows[self._series]
+
+    @property
+    def sample_units(self) -> Int64Array:
+        """The unit of each sample, ``(N,)``."""
+        return self.units.repeat(self.sizes)
+
+    def drawn(self, take: int) -> tuple[Int64Array, Int64Array]:
+        """Rows drawn of each series, and how many each sample has; see `SampleDraws.rows`."""
+        if take not in self._drawn:
+            draws = self.draws or SampleDraws()
+            self._drawn[take] = draws.rows(self.ids, self.series_rows, take)
+        return self._drawn[take]
+
+    def of_units(self, parts: Int64Array) -> LocatedBatch:
+        """The samples of some units, given by their ascending indices in `units`; slots are numbered anew."""
+        sizes = self.sizes[parts]
+        which = flat_positions(self.borders[parts], sizes)
+        slots = np.empty(len(which), np.int64)
+        slots[np.argsort(self.slots[which])] = np.arange(len(which))
+        return replace(
+            self,
+            units=self.units[parts],
+            paths=chosen_parts(self.paths, parts.tolist()),
+            borders=np.concatenate([[0], np.cumsum(sizes)]),
+            rows=self.rows[which],
+            slots=slots,
+            ids=self.ids[which],
+            room=None if self.room is None else self.room.of(which),
+        )
+
+    @once
+    def _drawn(self) -> dict[int, tuple[Int64Array, Int64Array]]:
+        """The rows that were drawn, which all fields share."""
+        return {}
 
     def where(self, part: int, row: int | None = None) -> str:
         """A unit for messages, ``series 'demo_1' of /x/a.h5``; ``row 4 of`` it, counted in its series as `locate` does.

@@ -21,6 +21,7 @@ from h5lightning.loading.fields.field_reader import (
     SeriesReader,
 )
 from h5lightning.loading.fields.located_batch import LocatedBatch
+from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.fields import (
     AttributeField,
@@ -33,6 +34,7 @@ from h5lightning.planning.fields import (
     SeriesField,
     StoredField,
 )
+from h5lightning.planning.ragged_fields import RunField
 
 __all__ = ["make_field_reader"]
 
@@ -41,6 +43,8 @@ Array = npt.NDArray[Any]
 
 def make_field_reader(plan: FieldPlan, context: ReadContext) -> FieldReader:
     """The reader of a field: a new kind is a plan, a reader, and a line in the table below."""
+    if plan.ragged is not None:
+        return make_ragged_reader(plan, context, make_field_reader)
     return _READERS[type(plan)](plan, context)
 
 
@@ -57,7 +61,7 @@ class JoinedReader(FieldReader):
         """See `FieldReader.fill`."""
         # Stored numbers, if they are asked for, come in a type that holds those of all parts.
         is_stored = out.dtype != self.dtype
-        buffers = [part.buffer(len(out), (part.stored_dtype if is_stored else None)) for part in self._parts]
+        buffers = [part.buffer_for(batch, (part.stored_dtype if is_stored else None)) for part in self._parts]
         fills = [part.fill(batch, buffer) for part, buffer in zip(self._parts, buffers, strict=True)]
         # In one go, so that a table is read once for all its columns.
         for asked in zip_longest(*fills, fillvalue=()):
@@ -90,5 +94,6 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,
     RowField: RowReader,
+    RunField: RunReader,
     SeriesField: SeriesReader,
 }

@@ -17,6 +17,7 @@ def explain_difference(
     *,
     any_type: bool = False,
     any_categories: bool = False,
+    any_shape: bool = False,
 ) -> str:
     """How the rows of one dataset differ from those of another; empty if one batch can hold both.
 
@@ -26,6 +27,7 @@ def explain_difference(
         member: compare only this column of a compound; None to compare all columns that can be fields.
         any_type: accept different numeric types, because all of them are converted to one.
         any_categories: accept different category tables, because the codes are delivered.
+        any_shape: accept rows of different shapes with as many axes, because samples may have different shapes.
 
     Example:
         >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
@@ -42,8 +44,9 @@ def explain_difference(
         return f"has dtype {_type_text(found, value)}, expected {_type_text(expected, expected_value)}"
     if bool(found.shape) != bool(expected.shape):
         return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
-    if found.row_shape_of(member) != expected.row_shape_of(member):
-        return f"has rows of shape {found.row_shape_of(member)}, expected {expected.row_shape_of(member)}"
+    shape, expected_shape = found.row_shape_of(member), expected.row_shape_of(member)
+    if shape != expected_shape and not (any_shape and len(shape) == len(expected_shape)):
+        return f"has rows of shape {shape}, expected {expected_shape}"
     if member is None and found.columns != expected.columns:
         return _columns_difference(found, expected)
     return "" if any_categories else _categories_difference(value, expected_value)

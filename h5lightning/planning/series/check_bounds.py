@@ -13,7 +13,7 @@ from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 
-__all__ = ["check_bounds", "problem_of", "whole_length"]
+__all__ = ["check_bounds", "problem_of", "series_text"]
 
 _LACKS = "holds no dataset"
 
@@ -88,32 +88,11 @@ def _remarks(bounds: SeriesBounds, series: Series, rows: Int64Array, units: Int6
     return (f"{total - inside:,} of {total:,} rows lie in no series of {series.text()}: no sample has them",)
 
 
-def whole_length(catalog: Catalog, units: Int64Array) -> int:
-    """Rows of the series of some units, if all that have rows have the same number.
-
-    Raises:
-        SchemaError: they have not.
-    """
-    bounds = _bounds(catalog)
-    is_used = np.zeros(len(bounds.counts), bool)
-    is_used[units] = True
-    filled = np.flatnonzero((bounds.rows > 0) & is_used[bounds.unit_of])
-    if not filled.size:
-        raise SchemaError(f"samples='whole': none of {len(bounds.rows)} series holds a row")
-    expected = int(bounds.rows[filled[0]])
-    differs = filled[bounds.rows[filled] != expected]
-    if differs.size:
-        series = int(differs[0])
-        raise SchemaError(
-            f"samples='whole': {_described(catalog, bounds, series)} has {bounds.rows[series]} rows, "
-            f"expected {expected} as in {_described(catalog, bounds, int(filled[0]))}; "
-            f"{len(differs)} of {len(filled)} series differ. A batch holds samples of one length: use Windows(length)"
-        )
-    return expected
-
-
-def _described(catalog: Catalog, bounds: SeriesBounds, series: int) -> str:
-    """A series and its unit, for messages."""
+def series_text(catalog: Catalog, series: int) -> str:
+    """A series, by its number in the catalog, for messages; with its unit, where a unit has several."""
+    bounds = catalog.bounds
+    if bounds is None:
+        return catalog.where(series)
     unit = int(bounds.unit_of[series])
     name = (
         str(series - int(bounds.first_series[unit])) if bounds.names is None else repr(bounds.names[series])

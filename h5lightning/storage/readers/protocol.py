@@ -90,6 +90,11 @@ class ReadRequest:
         return self.borders[1:] - self.borders[:-1]
 
     @property
+    def row_count(self) -> int:
+        """How many rows it reads."""
+        return len(self.rows) * self.run
+
+    @property
     def entry_shape(self) -> tuple[int, ...]:
         """Shape of an entry: ``row_shape``, or ``(run, *row_shape)`` for a run of several rows."""
         row_shape = self.source.row_shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -11,7 +12,13 @@ __all__ = ["RowGroup"]
 
 
 class RowGroup(ABC):
-    """Delivers rows; each way to read them is a subclass."""
+    """Delivers rows; each way to read them is a subclass.
+
+    Attributes:
+        takes_runs: whether `put` takes a `RunsRequest`.
+    """
+
+    takes_runs: ClassVar[bool] = False
 
     def divided(self, request: ReadRequest) -> ReadRequest:
         """The request as `put` takes it: for each row alone, or for the same runs of rows."""

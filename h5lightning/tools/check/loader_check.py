@@ -79,7 +79,9 @@ def _wrong_epochs(
             if len(delivered) < len(planned):
                 yield f"{epoch}: {len(delivered)} batches came, expected {len(planned)}"
             for number, (batch, positions) in enumerate(zip(delivered, planned, strict=False)):
-                wrong = _wrong_batch(run, plain, batch, dataset.sample_ids(positions))
+                ids = dataset.sample_ids(positions)
+                expected = plain.read(ids, draws=dataset.draws(epoch))
+                wrong = _wrong_batch(run, batch, plain.ragged_delivery().combined(expected, ids), ids)
                 yield from (f"{epoch}, batch {number}: {text}" for text in wrong)
     except (H5LightningError, OSError, RuntimeError) as error:
         # A worker's error contains a traceback, whose last line is the message.
@@ -101,10 +103,12 @@ def _planned(run: CheckRun, sampler: ShardedSampler) -> list[Int64Array]:
     return [positions[start : start + size] for start in range(0, stop, size)]
 
 
-def _wrong_batch(run: CheckRun, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
+def _wrong_batch(run: CheckRun, batch: Batch, expected: Batch, ids: Int64Array) -> Iterator[str]:
     delivered = batch.pop(SAMPLE_ID).numpy()
     if not np.array_equal(delivered, ids):
         yield f"it has sample ids {joined(delivered[:4].tolist())} …, expected {joined(ids[:4].tolist())} …"
         return
-    for key, i in differences(batch, plain.read(ids)):
-        yield f"field {key!r} differs from what h5py reads, first in {describe_id(run.index, int(ids[i]))}"
+    for key, i in differences(batch, expected):
+        # A tensor of samples one after the other does not tell which of them a row belongs to.
+        where = f", first in {describe_id(run.index, int(ids[i]))}" if i < len(ids) else ""
+        yield f"field {key!r} differs from what h5py reads{where}"

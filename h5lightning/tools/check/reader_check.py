@@ -14,6 +14,7 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import Batch, BatchReader
+from h5lightning.loading.ragged_batch import RaggedValues
 from h5lightning.options import Windows
 from h5lightning.planning.fields import Fields
 from h5lightning.storage.readers.make_reader import make_reader
@@ -60,14 +61,28 @@ def plain_reader(run: CheckRun) -> Iterator[Reader]:
 
 
 def differences(first: Batch, second: Batch) -> Iterator[tuple[str, int]]:
-    """The fields that differ in any bit, each with the index of the first sample that differs."""
-    for key, tensor in first.items():
-        size = max(1, len(tensor))
-        rows = [_bytes_of(one).reshape(size, -1) for one in (tensor, second[key])]
-        if rows[0].shape != rows[1].shape or tensor.dtype != second[key].dtype:
+    """The fields that differ in any bit, each with the index of the first sample that differs, 0 if it is not known."""
+    for key, value in first.items():
+        one, other = (_tensors_of(values) for values in (value, second[key]))
+        if len(one) != len(other):
             yield key, 0
-        elif (wrong := np.flatnonzero((rows[0] != rows[1]).any(axis=1))).size:
-            yield key, int(wrong[0])
+            continue
+        for number, (tensor, expected) in enumerate(zip(one, other, strict=True)):
+            if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
+                yield key, number
+                break
+            size = max(1, len(tensor)) if len(one) == 1 and tensor.ndim else 1
+            rows = [_bytes_of(each).reshape(size, -1) for each in (tensor, expected)]
+            if (wrong := np.flatnonzero((rows[0] != rows[1]).any(axis=1))).size:
+                yield key, number + int(wrong[0])
+                break
+
+
+def _tensors_of(values: RaggedValues | list[torch.Tensor] | torch.Tensor) -> list[torch.Tensor]:
+    """One tensor of all samples; or one for each of them, where they have different shapes."""
+    if isinstance(values, RaggedValues):
+        return values.views()
+    return values if isinstance(values, list) else [values]
 
 
 def _compared(run: CheckRun, fast: BatchReader, plain: BatchReader, ids: Int64Array) -> Iterator[str]:
@@ -105,11 +120,8 @@ def _stride(run: CheckRun, fields: Fields) -> int:
 
 
 def _samples_at_once(fields: Fields) -> int:
-    sample_bytes = sum(
-        np.dtype(plan.stored).itemsize * int(np.prod(plan.spec.shape, dtype=np.int64))
-        for plan in fields.plans
-    )
-    return max(1, _BYTES_AT_ONCE // max(1, sample_bytes))
+    sample_bytes = sum(np.dtype(plan.stored).itemsize * plan.mean_numbers for plan in fields.plans)
+    return max(1, int(_BYTES_AT_ONCE // max(1, sample_bytes)))
 
 
 def _bytes_of(tensor: torch.Tensor) -> Bytes:

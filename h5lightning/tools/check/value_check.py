@@ -19,7 +19,8 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.planning.borders import Borders
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.fields import Fields, JoinedField, RowField, SeriesField, StoredField
+from h5lightning.planning.fields import Fields, JoinedField, RowField, SeriesField, StoredField, row_field_of
+from h5lightning.planning.ragged_fields import RunField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -102,6 +103,8 @@ def _without_padding(run: CheckRun, plan: StoredField, drawn: DrawnUnit) -> Draw
 def _parts_of(fields: Fields) -> Iterator[tuple[StoredField, tuple[slice, ...]]]:
     """Each field that is read, and where its values are in those that are delivered, as `Field` says of lists."""
     for plan in fields.plans:
+        if plan.ragged is not None or isinstance(row_field_of(plan), RunField):
+            continue  # samples of different shapes, and drawn rows: the check of both readers compares them
         if isinstance(plan, StoredField):
             yield plan, _ALONE
         elif isinstance(plan, JoinedField):
@@ -111,7 +114,7 @@ def _parts_of(fields: Fields) -> Iterator[tuple[StoredField, tuple[slice, ...]]]
             stop = 0
             for part in plan.parts:
                 is_new = len(part.spec.shape) < len(plan.spec.shape)
-                start, stop = stop, stop + (1 if is_new else part.spec.shape[axis - 1])
+                start, stop = stop, stop + (1 if is_new else part.spec.fixed_shape[axis - 1])
                 yield part, (slice(None),) * axis + (slice(start, stop),)
 
 

@@ -129,5 +129,23 @@ def spikes(folder: Path) -> Mapping[str, Any]:
     return {"units/spike_times": np.concatenate(found), "units/depth": joined(depths)}
 
 
+def silent_units(folder: Path) -> Mapping[str, Any]:
+    """The first unit of each session has no spike, so that the ends of units begin with 0."""
+    for number in range(2):
+
+        def fill(nwb: pynwb.NWBFile, number: int = number) -> None:
+            rng = np.random.default_rng(number)
+            for size in (0, 5, 0, 4 + number):
+                nwb.add_unit(spike_times=np.sort(rng.random(size)))
+
+        write(folder, number, fill)
+    sizes = []
+    for path in sorted(folder.glob("*.nwb")):
+        with pynwb.NWBHDF5IO(path, "r") as io:
+            units = io.read().units
+            sizes.append([len(units["spike_times"][unit]) for unit in range(4)])
+    return {"sizes": np.asarray(sizes)}
+
+
 if __name__ == "__main__":
-    write_cases([voltages, channels_with_gains_of_their_own, plain, spikes])
+    write_cases([voltages, channels_with_gains_of_their_own, plain, spikes, silent_units])

@@ -11,12 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
+from h5lightning.storage.readers.direct.gather import bytes_at
 from h5lightning.storage.readers.direct.whole_rows import LONG_BYTES, MOST_PIECES, table_at, table_over
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.runs_request import RunsRequest
 
 __all__ = ["PlainRows"]
+
+_LEAST_RUN_BYTES = 256  # on average: below, a gather of rows takes less time than a copy of each run
 
 
 class PlainRows(RowGroup):
@@ -38,13 +42,46 @@ class PlainRows(RowGroup):
             self._firsts = firsts
             self._table = table_over(start, int((firsts + rows).max()) * row_bytes, row_bytes)
 
+    takes_runs = True
+
     def divided(self, request: ReadRequest) -> ReadRequest:
         """See `RowGroup.divided`."""
         return request
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
+        if isinstance(request, RunsRequest):
+            if self._put_runs(request, to):
+                return
+            request = request.by_row()
         to.put(*self._pieces(request), request.slots)
+
+    def _put_runs(self, request: RunsRequest, to: RowWriter) -> bool:
+        """Copy each run in one piece; False if rows must be converted, or are better gathered one by one."""
+        row_bytes, counts = self._row_bytes, request.counts
+        if request.row_count * row_bytes < _LEAST_RUN_BYTES * len(counts):
+            return False
+        last = request.slots + counts - 1
+        memory = to.memory(np.concatenate([request.slots, last]))
+        if memory is None:
+            return False
+        order = np.argsort(request.slots)
+        slots, counts = request.slots[order], counts[order]
+        addresses = (self._starts.repeat(request.sizes) + request.rows * row_bytes)[order]
+        start = int(addresses.min())
+        begins = addresses - start
+        ends = begins + counts * row_bytes
+        table = bytes_at(start, int(ends.max()))
+        runs = [table[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        stops = slots + counts
+        if (slots[1:] == stops[:-1]).all():
+            np.concatenate(runs, out=memory[int(slots[0]) * row_bytes : int(stops[-1]) * row_bytes])
+            return True
+        for run, slot, stop in zip(
+            runs, (slots * row_bytes).tolist(), (stops * row_bytes).tolist(), strict=True
+        ):
+            memory[slot:stop] = run
+        return True
 
     def _pieces(self, request: ReadRequest) -> tuple[Bytes, Int64Array]:
         """A table, and the rows of it that make each entry; see `table_at`."""

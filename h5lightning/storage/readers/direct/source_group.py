@@ -32,6 +32,7 @@ from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined
 from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.runs_request import RunsRequest
 from h5lightning.storage.readers.shared_rows import read_each_once
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
@@ -211,7 +212,7 @@ class OpenSourceGroup:
 
     def put_all(self, requests: Sequence[ReadRequest]) -> None:
         """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""
-        rows = sum(len(request.rows) * request.run for request in requests)
+        rows = sum(request.row_count for request in requests)
         # Rows of missing files are never filled here, so they must not be shared.
         if self.missing or all(group.rows.keeps(rows) for group in self._groups):
             for request in requests:
@@ -230,12 +231,21 @@ class OpenSourceGroup:
         self._check_rows(request)
         for rows, writer, files in self._groups:
             part = request if files is None else request.of(files)
+            if isinstance(part, RunsRequest) and not rows.takes_runs:
+                part = part.by_row()
             if part.rows.size:
                 part = rows.divided(part)
                 rows.put(part, writer(part))
 
     def _check_rows(self, request: ReadRequest) -> None:
         """Raise unless all rows exist: their addresses are not checked again."""
+        if isinstance(request, RunsRequest):
+            if (
+                request.rows.min() >= 0
+                and (request.rows + request.counts <= self._rows.repeat(request.sizes)).all()
+            ):
+                return
+            request = request.by_row()
         if self._has_all(request):
             return
         for place, (start, stop) in enumerate(pairwise(request.borders.tolist())):

@@ -35,6 +35,7 @@ from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequ
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.runs_request import RunsRequest
 from h5lightning.storage.readers.series_parts import SeriesParts, chosen_parts, path_of
 from h5lightning.storage.readers.shared_rows import by_source, read_each_once, without_covered
 
@@ -73,6 +74,7 @@ class H5pyReader(Reader):
         """Fill the buffers of some requests; see `Reader.read`."""
         for request in requests:
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
+        requests = [one.by_row() if isinstance(one, RunsRequest) else one for one in requests]
         for same in by_source(combined(requests)).values():
             read, covered = without_covered(same)
             self._read(files, read)
@@ -171,9 +173,11 @@ class H5pyReader(Reader):
 
     def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
         """Where decoded chunks are kept for the next batches; None if rows can be read alone, or too few chunks fit."""
-        if stored.chunk_rows is None:
-            return None
-        cache = self._decoded.pool().cache(stored.chunk_rows, stored.row_bytes)
+        return None if stored.chunk_rows is None else self._cache_of(stored.chunk_rows, stored.row_bytes)
+
+    def _cache_of(self, height: int, row_bytes: int) -> ChunkRowCache | None:
+        """The cache of chunk rows of this size; None if too few of them fit."""
+        cache = self._decoded.pool().cache(height, row_bytes)
         return cache if cache.capacity >= _LEAST_CHUNK_ROWS else None
 
     def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
@@ -195,7 +199,8 @@ class H5pyReader(Reader):
 
     def read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> None:
         """Fill the buffers of some requests for boxes; see `Reader.read_boxes`."""
-        read_boxes(self._pool, files, requests)
+        decode_pool = self._decoded.pool()
+        read_boxes(self._pool, files, requests, decode_pool=decode_pool, cache_of=self._cache_of)
 
     def prefetch_boxes(  # HDF5 fetches nothing ahead
         self,
