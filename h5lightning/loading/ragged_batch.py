@@ -82,7 +82,9 @@ class RaggedValues:
         """The samples along their first axis, ``(sum of lengths, …)``; all other lengths must agree."""
         layout, flat = self.layout, self.in_order().flat
         rest = layout.shapes[0, 1:].tolist() if len(layout) else [0] * (layout.shapes.shape[1] - 1)
-        return flat.view(int(layout.shapes[:, 0].sum()), *rest)
+        numbers = math.prod(rest)
+        rows = layout.total // numbers if numbers else int(layout.shapes[:, 0].sum())
+        return flat.view(rows, *rest)
 
     def padded(self, allocate: Allocate, most_bytes: int, describe: Describe) -> torch.Tensor:
         """The samples with zeros behind them, ``(N, longest, …)``.

@@ -95,8 +95,8 @@ def test_complex_numbers_stay_complex(field):
 
 LIST = "Run 'h5lightning inspect' to list what differs"
 RAGGED = (
-    "Field('x', ragged='list') delivers samples of different shapes as a list, ragged='pad' one tensor of them with "
-    "zeros"
+    "Field('x', ragged='list') delivers samples of different shapes as a list, "
+    "ragged='pad' one tensor of them with zeros"
 )
 
 
