@@ -651,11 +651,11 @@ def test_many_files_make_a_short_report(tmp_path):
     for number in range(400):
         shutil.copy(tmp_path / "img00.h5", tmp_path / f"more{number:03}.h5")
     found = inspect_files([str(tmp_path / "*.h5")])
-    assert len(json.dumps(found.to_arguments_of())) < 4_000
+    assert len(json.dumps(found.to_plain())) < 4_000
 
 
 def test_the_report_is_json(inspected):
-    found = json.loads(json.dumps(inspected(images).to_arguments_of()))
+    found = json.loads(json.dumps(inspected(images).to_plain()))
     assert found["usable"] is True
     assert [dataset["path"] for dataset in found["datasets"]] == ["ids", "images", "labels"]
     assert set(found["code"]) == {"python", "yaml", "command"}

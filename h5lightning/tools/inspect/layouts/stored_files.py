@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from h5lightning.core.frozen import once
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
@@ -31,18 +31,18 @@ class StoredFiles:
     attrs: Mapping[str, Any]
     is_matlab: bool
 
-    @cached_property
+    @once
     def arrays(self) -> tuple[DatasetSummary, ...]:
         """The datasets of numbers with rows that are in each file, the largest first."""
         found = [dataset for dataset in self._everywhere if dataset.schema.shape]
         return tuple(sorted(found, key=lambda dataset: -dataset.weight))
 
-    @cached_property
+    @once
     def single_numbers(self) -> tuple[DatasetSummary, ...]:
         """The datasets that hold one number in each file."""
         return tuple(dataset for dataset in self._everywhere if not dataset.schema.shape)
 
-    @cached_property
+    @once
     def largest(self) -> DatasetSummary | None:
         """The array with most bytes that is not named as labels."""
         return next((array for array in self.arrays if not is_label(array.path)), None)
@@ -67,7 +67,7 @@ class StoredFiles:
         """Whether its rows have one type and one shape in all files."""
         return array.files_alike().size == self.files
 
-    @cached_property
+    @once
     def _everywhere(self) -> tuple[DatasetSummary, ...]:
         return tuple(
             dataset
