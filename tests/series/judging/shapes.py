@@ -27,17 +27,28 @@ def check_shapes(contract: Contract) -> dict[str, int]:
     Raises:
         RefusedError: shapes differ where they may not.
     """
-    found, several = dict[str, int](), set[str]()
+    found, several, alike = dict[str, int](), set[str](), set[str]()  # several: not one axis to tell of
     for key, field in contract.fields.items():
         if field.told_of is not None or (field.constant and field.index is not None):
             continue
-        differing = _check_field(field, set(_shapes(contract, key, field)))
+        shapes = set(_shapes(contract, key, field))
+        differing = _check_field(field, shapes)
         found[key] = differing[0] if differing else 0
-        several |= {key} if len(differing) > 1 else set()
+        several |= {key} if len(differing) > 1 or () in shapes else set()
+        alike |= set() if differing else {key}
     for field in contract.fields.values():
         if field.told_of in several and contract.fields[field.told_of].ragged != "error":
-            raise RefusedError("lengths along several axes")
+            raise RefusedError("lengths along several axes, or none")
+    _check_bucket(contract, several, alike)
     return found
+
+
+def _check_bucket(contract: Contract, several: set[str], alike: set[str]) -> None:
+    """Samples can be sorted by lengths that differ, along one axis."""
+    shuffle = contract.case.options.get("shuffle")
+    bucket = shuffle.get("bucket", "") if isinstance(shuffle, dict) else ""
+    if bucket.startswith("length:") and bucket.removeprefix("length:") in several | alike:
+        raise RefusedError("buckets of lengths that do not differ, or that differ along several axes")
 
 
 def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
