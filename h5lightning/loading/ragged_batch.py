@@ -65,7 +65,7 @@ class RaggedValues:
         layout = self.layout
         shapes, starts, sizes = layout.shapes[samples], layout.starts[samples], layout.sizes[samples]
         own = RaggedLayout.of(shapes)
-        if layout.is_in_order:
+        if layout.is_in_order or not len(starts):
             first = int(starts[0]) if len(starts) else 0
             return RaggedValues(self.flat[first : first + own.total], own)
         parts = [

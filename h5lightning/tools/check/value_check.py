@@ -20,7 +20,7 @@ from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.planning.borders import Borders
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.fields import Fields, JoinedField, RowField, SeriesField, StoredField, row_field_of
-from h5lightning.planning.ragged_fields import RunField
+from h5lightning.planning.ragged_fields import BoxRunField, RunField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -103,7 +103,7 @@ def _without_padding(run: CheckRun, plan: StoredField, drawn: DrawnUnit) -> Draw
 def _parts_of(fields: Fields) -> Iterator[tuple[StoredField, tuple[slice, ...]]]:
     """Each field that is read, and where its values are in those that are delivered, as `Field` says of lists."""
     for plan in fields.plans:
-        if plan.ragged is not None or isinstance(row_field_of(plan), RunField):
+        if plan.ragged is not None or isinstance(row_field_of(plan), (BoxRunField, RunField)):
             continue  # samples of different shapes, and drawn rows: the check of both readers compares them
         if isinstance(plan, StoredField):
             yield plan, _ALONE
