@@ -94,7 +94,10 @@ def test_complex_numbers_stay_complex(field):
 
 
 LIST = "Run 'h5lightning inspect' to list what differs"
-RAGGED = "Field('x', ragged='list') delivers samples of different shapes as a list, ragged='pad' one tensor of them with zeros"
+RAGGED = (
+    "Field('x', ragged='list') delivers samples of different shapes as a list, ragged='pad' one tensor of them with "
+    "zeros"
+)
 
 
 ONE_LIST = (
