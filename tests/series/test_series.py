@@ -161,7 +161,7 @@ TAKEN = replace(
     world=1,
     options={"batch_size": 3},
 )
-JITTERED = replace(CASE, tree=demos(90, 80), samples={"length": 2, "stride": 9, "jitter": True}, world=1)
+JITTERED = replace(CASE, tree=demos(200, 180), samples={"length": 2, "stride": 9, "jitter": True}, world=1)
 CROPS = replace(
     CASE,
     tree=Tree((("data0.h5", FileTree((Stored("x", (6, 7, 5), "<i4", 7),))),)),
