@@ -111,11 +111,11 @@ def _ragged(draws: Draws, drawn: Drawn, column: Column, samples: Options | None)
     is_whole = drawn.style == "whole"
     if not is_whole and column.index is None and column.varies is None and not draws.chance(8):
         return {}
-    if draws.chance(12):
+    if draws.chance(12) or (not is_whole and drawn.layout.place != "front" and draws.chance(2)):
         return {}
     has_time_first = is_whole and drawn.layout.place == "front" and column.varies is None
     if not (has_time_first or column.index is not None or (column.varies == 0 and not is_whole)):
-        return {"ragged": draws.pick(("pad", "list", "pad", "list", "concat"))}
+        return {"ragged": draws.pick(("pad", "list", "pad", "list", "pad", "list", "concat"))}
     is_taken = any("take" in one for one in stages_of(samples))
     return {"ragged": draws.pick(("pad", "list", "concat", "concat", "pad" if is_taken else "stack"))}
 
@@ -163,7 +163,10 @@ def draw_shuffle(draws: Draws, drawn: Drawn, fields: Options, samples: Options |
     choices = [
         f"length:{key}"
         for key, field in fields.items()
-        if isinstance(field, dict) and "ragged" in field and key in ("x", "y", "z")
+        if isinstance(field, dict)
+        and "ragged" in field
+        and key in ("x", "y", "z")
+        and drawn.layout.place == "front"
     ]
     if is_rows:
         plain = ("<f4", "<f8", "<i2", ">i4", "<i8", "|u1")

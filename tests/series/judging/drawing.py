@@ -163,6 +163,8 @@ def draw_layout(draws: Draws, kind: str, style: str) -> Layout:
         return Layout(draws.pick(places), order, has_series)
     if style == "axes":
         return Layout(draws.pick(places[::-1]), has_series=has_series)
+    if style == "ragged rows":  # along other axes, only whole series differ
+        return Layout(draws.pick(("front", "front", "front", "front", *places)), has_series=has_series)
     return Layout(draws.pick(("front", "front", *places)), has_series=has_series)
 
 
@@ -204,6 +206,7 @@ def _in_style(draws: Draws, column: Column, layout: Layout, style: str, *, is_fi
         ]
         return replace(column, own=replace(layout, place=draws.pick(places)))
     one_in = {"whole": 4, "ragged rows": 2}.get(style)
-    if one_in and column.shape and not column.is_table and draws.chance(one_in):
+    may_differ = layout.place == "front" or draws.chance(8)
+    if one_in and may_differ and column.shape and not column.is_table and draws.chance(one_in):
         return replace(column, varies=draws.number(0, len(column.shape) - 1))
     return column

@@ -27,17 +27,48 @@ def check_shapes(contract: Contract) -> dict[str, int]:
     Raises:
         RefusedError: shapes differ where they may not.
     """
-    found, several = dict[str, int](), set[str]()
+    found, several, alike = dict[str, int](), set[str](), set[str]()  # several: not one axis to tell of
     for key, field in contract.fields.items():
         if field.told_of is not None or (field.constant and field.index is not None):
             continue
-        differing = _check_field(field, set(_shapes(contract, key, field)))
-        found[key] = differing[0] if differing else 0
-        several |= {key} if len(differing) > 1 else set()
+        shapes = set(_shapes(contract, key, field))
+        differing = _check_field(field, shapes)
+        beside = _row_axis(contract, field)
+        if beside:
+            _check_beside(contract, field, differing, beside)
+        found[key] = differing[0] if differing else beside
+        several |= {key} if len(differing) > 1 or () in shapes else set()
+        alike |= set() if differing else {key}
     for field in contract.fields.values():
         if field.told_of in several and contract.fields[field.told_of].ragged != "error":
-            raise RefusedError("lengths along several axes")
+            raise RefusedError("lengths along several axes, or none")
+    _check_bucket(contract, several, alike)
     return found
+
+
+def _row_axis(contract: Contract, field: FieldOption) -> int:
+    """The axis of rows in the data of one series."""
+    if not field.has_rows or field.index is not None:
+        return 0
+    one = contract.series[0]
+    rank = contract.dataset(one.file, field.paths[0], one.text).ndim
+    axes, series_axis = contract.axes(field, contract.any_samples, rank)
+    return axes[0] - (series_axis is not None and series_axis < axes[0])
+
+
+def _check_beside(contract: Contract, field: FieldOption, differing: list[int], axis: int) -> None:
+    """Of rows along another axis than the first one, whole series may differ in their number, and nothing else."""
+    is_whole = contract.any_samples.kind == "whole"
+    if field.ragged != "error" and (not is_whole or field.ragged == "concat" or set(differing) - {axis}):
+        raise RefusedError("rows along another axis, which differ in shape, or are not whole series")
+
+
+def _check_bucket(contract: Contract, several: set[str], alike: set[str]) -> None:
+    """Samples can be sorted by lengths that differ, along one axis."""
+    shuffle = contract.case.options.get("shuffle")
+    bucket = shuffle.get("bucket", "") if isinstance(shuffle, dict) else ""
+    if bucket.startswith("length:") and bucket.removeprefix("length:") in several | alike:
+        raise RefusedError("buckets of lengths that do not differ, or that differ along several axes")
 
 
 def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
