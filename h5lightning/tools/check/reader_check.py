@@ -82,7 +82,9 @@ def _tensors_of(values: RaggedValues | list[torch.Tensor] | torch.Tensor) -> lis
     """One tensor of all samples; or one for each of them, where they have different shapes."""
     if isinstance(values, RaggedValues):
         return values.views()
-    return values if isinstance(values, list) else [values]
+    if isinstance(values, list):
+        return [tensor for one in values for tensor in _tensors_of(one)]
+    return [values]
 
 
 def _compared(run: CheckRun, fast: BatchReader, plain: BatchReader, ids: Int64Array) -> Iterator[str]:
