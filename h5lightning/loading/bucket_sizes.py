@@ -102,7 +102,7 @@ def length_sizes(
 
     Raises:
         MissingFieldError: there is no such field.
-        FieldError: all of its samples have one length.
+        FieldError: all of its samples have one length, or they differ along several axes.
     """
     if shuffle.bucket is None or not shuffle.bucket.startswith(_LENGTH):
         return None
@@ -112,10 +112,15 @@ def length_sizes(
         raise MissingFieldError(
             f"{_OPTION}={shuffle.bucket!r} must name one of the fields, found {key!r}{did_you_mean(key, by_key)}"
         )
+    shape = by_key[key].spec.shape
+    if shape.count(None) > 1:
+        raise FieldError(
+            f"{_OPTION}={shuffle.bucket!r}: the samples of field {key!r} have the shape {shape}, but one axis must "
+            "differ: name a field with one number for each sample"
+        )
     lengths = sample_lengths(by_key[key], index)
     least, greatest = (0, 0) if lengths is None else lengths.range
     if lengths is None or least == greatest:
-        shape = by_key[key].spec.shape
         raise FieldError(
             f"{_OPTION}={shuffle.bucket!r}: all samples of field {key!r} have one length (their shape is {shape}), so "
             "that there is nothing to sort by: leave bucket out, or name a field with one number for each sample"

@@ -65,7 +65,7 @@ class RaggedValues:
         layout = self.layout
         shapes, starts, sizes = layout.shapes[samples], layout.starts[samples], layout.sizes[samples]
         own = RaggedLayout.of(shapes)
-        if layout.is_in_order:
+        if layout.is_in_order or not len(starts):
             first = int(starts[0]) if len(starts) else 0
             return RaggedValues(self.flat[first : first + own.total], own)
         parts = [
@@ -82,7 +82,9 @@ class RaggedValues:
         """The samples along their first axis, ``(sum of lengths, …)``; all other lengths must agree."""
         layout, flat = self.layout, self.in_order().flat
         rest = layout.shapes[0, 1:].tolist() if len(layout) else [0] * (layout.shapes.shape[1] - 1)
-        return flat.view(int(layout.shapes[:, 0].sum()), *rest)
+        numbers = math.prod(rest)
+        rows = layout.total // numbers if numbers else int(layout.shapes[:, 0].sum())
+        return flat.view(rows, *rest)
 
     def padded(self, allocate: Allocate, most_bytes: int, describe: Describe) -> torch.Tensor:
         """The samples with zeros behind them, ``(N, longest, …)``.

@@ -11,7 +11,8 @@ import numpy as np
 
 from h5lightning.errors import FieldError, OptionError
 from h5lightning.options import Field, SingleField
-from h5lightning.planning.fields import BoxField, FieldSpec, JoinedField, RowField, StoredField, StoredForm
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import FieldSpec, JoinedField, RowField, StoredField, StoredForm
 from h5lightning.planning.ragged import Ragged
 from h5lightning.planning.values.conversions import delivery_dtype, wider_type
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from h5lightning.planning.fields import BoxField, FieldPlan, RowField
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import FieldPlan, RowField
 from h5lightning.planning.ragged import UnitValues
 from h5lightning.planning.row_runs import RowRuns
 

@@ -13,9 +13,10 @@ from h5lightning.core.formatting import counted
 from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, SingleField, Windows
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.box_field import window_axes_of
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.fields import FieldPlan, FieldSpec, StoredForm, window_axes_of
+from h5lightning.planning.fields import FieldPlan, FieldSpec, StoredForm
 from h5lightning.planning.ragged import Ragged, RowShapes
 from h5lightning.planning.ragged_fields import ToldField
 from h5lightning.planning.row_numbers import OfEntries

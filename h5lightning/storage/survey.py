@@ -17,6 +17,7 @@ from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -24,7 +25,7 @@ from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import plan_fields
-from h5lightning.planning.fields import BoxField, Fields
+from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields

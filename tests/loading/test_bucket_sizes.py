@@ -186,3 +186,70 @@ def test_numbers_may_be_attributes_and_have_one_element(files):
 def test_a_bucket_of_equal_series_is_refused(make, write_files):
     with pytest.raises(FieldError, match="all samples of field 'x' have one length"):
         make(write_files([7] * 6), {"bucket": "length:x"}, fields=["x"], samples=Whole())
+
+
+@pytest.fixture
+def ragged(tmp_path):
+    """Samples of 1 to 100 rows: as entries of an index, as series of any length, and along the second axis."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 101, 400)
+    (tmp_path / "series").mkdir()
+    with h5py.File(tmp_path / "bags.h5", "w") as file:
+        file["x"], file["ends"] = rng.random((lengths.sum(), 3)), np.cumsum(lengths)
+    for number, length in enumerate(lengths[:60]):
+        with h5py.File(tmp_path / f"series/{number}.h5", "w") as file:
+            file["x"], file["wide"] = rng.random((length, 3)), rng.random((5, length))
+            file["both"] = rng.random((length, length % 7 + 1))
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["index", "series", "taken series", "second axis"])
+@pytest.mark.parametrize("bucket", ["length:x", "n"])
+def test_little_is_padding(make, ragged, kind, bucket):
+    path, samples, batch_size = "x", Whole(take=60 if kind == "taken series" else None), 4
+    if kind == "index":
+        path, samples, batch_size = Field("x", index="ends", ragged="pad"), None, 16
+    elif kind == "second axis":
+        path = Field("wide", ragged="pad")
+    else:
+        path = Field("x", ragged="pad")
+    files = str(ragged / ("bags.h5" if kind == "index" else "series/*.h5"))
+    fields, found, seen = {"x": path, "n": "length:x"}, [], []
+    for shuffle in ({}, {"bucket": bucket}):
+        dm = make(
+            files,
+            shuffle,
+            fields=fields,
+            samples=samples,
+            batch_size=batch_size,
+            split={"val": None, "test": None},
+        )
+        batches = list(dm.train_dataloader())
+        padded = sum(
+            batch["x"].shape[0] * batch["x"].shape[2 if kind == "second axis" else 1] for batch in batches
+        )
+        found.append(1 - sum(int(batch["n"].sum()) for batch in batches) / padded)
+        seen.append(sorted(flat(batch["sample_id"].tolist() for batch in batches)))
+    assert seen[0] == seen[1]
+    assert found[0] > 0.2
+    assert found[1] < 0.1
+
+
+def test_lengths_in_a_field_are_known_without_reading(ragged, monkeypatch):
+    fields = {"x": Field("x", index="ends", ragged="pad"), "n": "length:x"}
+    dataset = H5Dataset(str(ragged / "bags.h5"), fields)
+    expected = dataset.read_batch(np.arange(400), ["n"])["n"].numpy()
+    monkeypatch.setattr(type(dataset), "read_batch", None)
+    assert np.array_equal(read_sizes(dataset, Shuffle(bucket="n"))(np.arange(400)), expected)
+    dataset.close()
+
+
+def test_ragged_fields_have_no_number(make, ragged):
+    fields = {"x": Field("both", ragged="list"), "y": Field("x", ragged="pad")}
+    options = {"fields": fields, "samples": Whole(), "split": {"val": None, "test": None}}
+    with pytest.raises(FieldError, match=r"shape \(None, None\), but one axis must differ"):
+        make(str(ragged / "series/*.h5"), {"bucket": "length:x"}, **options)
+    with pytest.raises(
+        FieldError, match=r"shape \(None, 3\): a field with the path 'length:y' has their lengths"
+    ):
+        make(str(ragged / "series/*.h5"), {"bucket": "y"}, **options)

@@ -94,6 +94,10 @@ def test_complex_numbers_stay_complex(field):
 
 
 LIST = "Run 'h5lightning inspect' to list what differs"
+RAGGED = (
+    "Field('x', ragged='list') delivers samples of different shapes as a list, "
+    "ragged='pad' one tensor of them with zeros"
+)
 
 
 ONE_LIST = (
@@ -106,7 +110,8 @@ ONE_LIST = (
     ("schema", "changes", "difference", "remedy"),
     [
         (X, {"dtype": "<i4", "shape": (9, 4, 3)}, "has dtype <i4, expected <f8", LIST),
-        (X, {"shape": (9, 4, 3)}, "has rows of shape (4, 3), expected (4, 2)", LIST),
+        (X, {"shape": (9, 4, 3)}, "has rows of shape (4, 3), expected (4, 2)", RAGGED),
+        (X, {"shape": (9, 4, 2, 1)}, "has rows of shape (4, 2, 1), expected (4, 2)", LIST),
         (SPECIES, {"categories": ("dog",)}, "has categories [dog], expected [cat, dog]", ONE_LIST),
         (
             SPECIES,
@@ -115,7 +120,7 @@ ONE_LIST = (
             ONE_LIST,
         ),
     ],
-    ids=["dtype", "shape", "categories", "many categories"],
+    ids=["dtype", "shape", "axes", "categories", "many categories"],
 )
 def test_a_file_that_differs_is_named_with_both_sides(schema, changes, difference, remedy):
     other = changed(schema, **changes)

@@ -18,7 +18,8 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.loading.fields.run_rows import RunRows
-from h5lightning.planning.fields import BoxField, StoredForm
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import StoredForm
 from h5lightning.storage.readers.box_request import BoxRequest, DatasetArray
 
 __all__ = ["BoxRequests", "boxes_of", "whole_boxes"]

@@ -127,6 +127,11 @@ class LocatedBatch:
         )
 
     @once
+    def kept(self) -> dict[object, object]:
+        """What readers have found out about these samples, by reader; one thread reads a batch."""
+        return {}
+
+    @once
     def _drawn(self) -> dict[int, tuple[Int64Array, Int64Array]]:
         """The rows that were drawn, which all fields share."""
         return {}
@@ -154,7 +159,9 @@ class LocatedBatch:
 
     @once
     def _series(self) -> Int64Array:
-        return self.index.locate(self.ids).series
+        # As `SampleIndex.locate`, which checks the ids once more.
+        series: Int64Array = self.index.first_id.searchsorted(self.ids, side="right") - 1
+        return series
 
 
 class FilePaths:

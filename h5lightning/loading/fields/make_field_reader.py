@@ -24,9 +24,9 @@ from h5lightning.loading.fields.field_reader import (
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.fields import (
     AttributeField,
-    BoxField,
     ConstantField,
     FieldPlan,
     JoinedField,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,9 @@ class RaggedLayout:
         shapes = np.empty((len(counts), 1 + len(row_shape)), np.int64)
         shapes[:, 0] = counts
         shapes[:, 1:] = row_shape
-        return cls.of(shapes)
+        sizes = counts * math.prod(row_shape)
+        ends = sizes.cumsum()
+        return cls(shapes, ends - sizes, int(ends[-1]) if len(ends) else 0)
 
     @classmethod
     def of_one_shape(cls, samples: int, shape: Sequence[int]) -> RaggedLayout:

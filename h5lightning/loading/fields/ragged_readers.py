@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.fields import ConstantField, FieldPlan, JoinedField, StoredField
 from h5lightning.planning.ragged import RowShapes
 from h5lightning.planning.ragged_fields import BoxRunField, RaggedAttributeField, RunField
+from h5lightning.planning.row_runs import SampleRows
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.runs_request import RunsRequest
@@ -57,17 +58,13 @@ class RunReader(DatasetReader):
         """See `FieldReader.layout`."""
         if self.plan.ragged is None:
             return None
-        return RaggedLayout.of_rows(self._counts(batch), self.plan.row_shape)
+        return RaggedLayout.of_rows(self._located(batch).counts, self.plan.row_shape)
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
-        column, found = self._columns[0], self.plan.runs.of(batch)
-        counts = np.empty_like(found.counts)
-        counts[batch.slots] = found.counts
-        ends = np.cumsum(counts)
-        slots = (ends - counts)[batch.slots]
-        shape = (int(ends[-1]) if len(ends) else 0, *column.row_shape)
-        rows_out = out.reshape(shape) if out.size else np.empty((0, *column.row_shape), out.dtype)
+        column, (found, _, slots, total) = self._columns[0], self._located(batch)
+        shape = (total if out.size else 0, *column.row_shape)
+        rows_out = out.reshape(shape) if out.size else np.empty(shape, out.dtype)
         request: ReadRequest
         if found.rows is not None:
             borders = np.concatenate([[0], np.cumsum(found.counts)])[batch.borders]
@@ -79,12 +76,33 @@ class RunReader(DatasetReader):
                 request = request.by_row()
         yield from self._fill(batch, request)
 
-    def _counts(self, batch: LocatedBatch) -> Int64Array:
-        """The rows of each sample of a batch, by slot."""
-        found = self.plan.runs.of(batch).counts
-        counts = np.empty_like(found)
-        counts[batch.slots] = found
-        return counts
+    def _located(self, batch: LocatedBatch) -> _LocatedRuns:
+        """Where the rows of a batch lie, found once for the layout and for the rows."""
+        known = batch.kept.get(self)
+        if not isinstance(known, _LocatedRuns):
+            found = self.plan.runs.of(batch)
+            counts = np.empty_like(found.counts)
+            counts[batch.slots] = found.counts
+            ends = counts.cumsum()
+            total = int(ends[-1]) if len(ends) else 0
+            known = batch.kept[self] = _LocatedRuns(found, counts, (ends - counts)[batch.slots], total)
+        return known
+
+
+class _LocatedRuns(NamedTuple):
+    """The rows of each sample of a batch, and where they go.
+
+    Args:
+        found: the rows, in the order of the batch.
+        counts: how many each sample has, by slot, ``(N,)``.
+        slots: the first row in the buffer of each sample, in the order of the batch, ``(N,)``.
+        total: rows of all samples.
+    """
+
+    found: SampleRows
+    counts: Int64Array
+    slots: Int64Array
+    total: int
 
 
 class RunJoinedReader(FieldReader):

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.planning.fields import BoxField, RowField
+from h5lightning.planning.fields import RowField
 from h5lightning.planning.sampling.tiles import BoxChunks
 
 __all__ = ["box_chunks", "chunk_rows", "rows_beside", "rows_of_chunk"]

@@ -16,19 +16,24 @@ __all__ = ["join", "natural", "read_all"]
 Array = npt.NDArray[Any]
 
 
-def join(found: list[Array], field: FieldOption, *, has_time: bool) -> Array:
-    """The parts of a list as one array; another field as it is."""
+def join(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array:
+    """The parts of a list as one array; another field as it is.
+
+    Args:
+        found: the parts.
+        field: the field.
+        time: the axes of parts that windows have; the others are those of a row.
+    """
     if not field.is_list:
         return found[0]
     rank = min(one.ndim for one in found)
-    time = 1 if has_time else 0
-    if rank == time:  # scalars become channels
-        found = [one if one.ndim > rank else one[..., None] for one in found]
-        return np.concatenate(found, -1)
+    row = [axis for axis in range(rank) if axis not in time]
+    if not row:  # scalars become channels
+        return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
     if field.join == "first":
-        return np.stack(found, time)
+        return np.stack(found, row[0])
     if field.join == "concat":
-        return np.concatenate(found, -1)
+        return np.concatenate(found, row[-1])
     return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
 
 

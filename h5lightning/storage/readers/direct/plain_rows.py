@@ -58,29 +58,30 @@ class PlainRows(RowGroup):
 
     def _put_runs(self, request: RunsRequest, to: RowWriter) -> bool:
         """Copy each run in one piece; False if rows must be converted, or are better gathered one by one."""
-        row_bytes, counts = self._row_bytes, request.counts
+        row_bytes, counts, slots = self._row_bytes, request.counts, request.slots
         if request.row_count * row_bytes < _LEAST_RUN_BYTES * len(counts):
             return False
-        last = request.slots + counts - 1
-        memory = to.memory(np.concatenate([request.slots, last]))
+        stops = slots + counts
+        memory = to.memory(np.concatenate([slots, stops - 1]))
         if memory is None:
             return False
-        order = np.argsort(request.slots)
-        slots, counts = request.slots[order], counts[order]
-        addresses = (self._starts.repeat(request.sizes) + request.rows * row_bytes)[order]
-        start = int(addresses.min())
-        begins = addresses - start
+        begins = self._starts.repeat(request.sizes) + request.rows * row_bytes
+        start = int(begins.min())
+        begins -= start
         ends = begins + counts * row_bytes
-        table = bytes_at(start, int(ends.max()))
-        runs = [table[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        stops = slots + counts
+        # Slices of a memoryview take half the time of those of an array.
+        table = bytes_at(start, int(ends.max())).data
+        order = np.argsort(slots)
+        slots, stops = slots[order], stops[order]
+        runs = map(table.__getitem__, map(slice, begins[order].tolist(), ends[order].tolist()))
         if (slots[1:] == stops[:-1]).all():
-            np.concatenate(runs, out=memory[int(slots[0]) * row_bytes : int(stops[-1]) * row_bytes])
+            first, last = int(slots[0]) * row_bytes, int(stops[-1]) * row_bytes
+            memory[first:last] = np.frombuffer(b"".join(runs), np.uint8)
             return True
-        for run, slot, stop in zip(
-            runs, (slots * row_bytes).tolist(), (stops * row_bytes).tolist(), strict=True
-        ):
-            memory[slot:stop] = run
+        slots, stops = slots * row_bytes, stops * row_bytes
+        into = memory.data
+        for run, slot, stop in zip(runs, slots.tolist(), stops.tolist(), strict=True):
+            into[slot:stop] = run
         return True
 
     def _pieces(self, request: ReadRequest) -> tuple[Bytes, Int64Array]:

@@ -11,9 +11,10 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Samples, SingleField, Whole, Windows
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.fields import BoxField, FieldPlan, FieldSpec, JoinedField
+from h5lightning.planning.fields import FieldPlan, FieldSpec, JoinedField
 from h5lightning.planning.ragged import Ragged
 from h5lightning.planning.ragged_fields import BoxRunField
 from h5lightning.planning.ragged_planning import FieldRows
