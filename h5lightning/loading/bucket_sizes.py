@@ -119,8 +119,9 @@ def length_sizes(
             "differ: name a field with one number for each sample"
         )
     lengths = sample_lengths(by_key[key], index)
-    least, greatest = (0, 0) if lengths is None else lengths.range
-    if lengths is None or least == greatest:
+    if lengths is None and by_key[key].ragged is not None:
+        return None  # in other files, they may differ
+    if lengths is None:
         raise FieldError(
             f"{_OPTION}={shuffle.bucket!r}: all samples of field {key!r} have one length (their shape is {shape}), so "
             "that there is nothing to sort by: leave bucket out, or name a field with one number for each sample"

@@ -10,7 +10,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError, SchemaError
-from h5lightning.options import Samples, SingleField, Whole, Windows
+from h5lightning.options import Samples, SingleField, Windows
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import ComparedFiles
@@ -64,9 +64,11 @@ def plan_box(
     element = () if value is None else value.shape
     beside = tuple(size for axis, size in enumerate(sizes) if axis not in numbers.row_axes)
     gone = {numbers.series_axis, *([numbers.axes[0]] if rows.steps is None else [])}
-    lengths: list[int | None] = [size for axis, size in enumerate(sizes) if axis not in gone]
-    if rows.steps is not None and rows.count is None:
-        lengths[[axis for axis in range(len(sizes)) if axis not in gone].index(numbers.axes[0])] = None
+    kept = [axis for axis in range(len(sizes)) if axis not in gone]
+    lengths: list[int | None] = [sizes[axis] for axis in kept]
+    row_place = kept.index(numbers.axes[0]) if rows.steps is not None else None
+    if row_place is not None and rows.count is None:
+        lengths[row_place] = None
     options = {
         **options,
         "spec": FieldSpec((*lengths, *element), *delivered),
@@ -74,24 +76,33 @@ def plan_box(
         "row_numbers": numbers,
         "sizes": tuple(sizes),
         "element_shape": element,
-        "ragged": _ragged(key, field, samples, rows, math.prod(beside + element)),
+        "ragged": _ragged(key, field, samples, rows, row_place, math.prod(beside + element)),
     }
     return BoxField(**options) if rows.runs is None else BoxRunField(**options, runs=rows.runs)
 
 
 def _ragged(
-    key: str, field: SingleField, samples: Samples, rows: FieldRows, row_numbers: int
+    key: str, field: SingleField, samples: Samples, rows: FieldRows, row_place: int | None, row_numbers: int
 ) -> Ragged | None:
-    """How samples of different lengths are delivered; ``row_numbers`` are the numbers of one row."""
+    """How samples of different lengths are delivered.
+
+    Args:
+        key: the sample's key.
+        field: the field.
+        samples: how samples lie in a series.
+        rows: the rows of its samples.
+        row_place: the axis of a sample along which they lie; None for samples of one row.
+        row_numbers: numbers of one row.
+    """
     mode = field.ragged
     if mode == "error":
         return None
-    if not isinstance(samples, Whole):
+    if isinstance(samples, Windows):
         raise OptionError(
-            f"field {key!r}: ragged={mode!r} is for samples of different shapes, and those of "
-            f"samples={samples!r} have one shape: remove ragged"
+            f"field {key!r}: ragged={mode!r} is for samples of different shapes, and all windows have one: remove "
+            "ragged. Of datasets whose other axes differ between files, rows can lie along the first axis alone"
         )
-    if mode == "concat":
+    if mode == "concat" and rows.count is None and row_place:
         raise OptionError(
             f"field {key!r}: ragged='concat' puts samples one after the other along their first axis, and rows lie "
             f"along axis {field.axis}: {field.text(ragged='pad')} or {field.text(ragged='list')}"

@@ -193,9 +193,11 @@ def _remedy_of(
         if field.whole is None and not explain_difference(
             dataset, expected, field.member, any_type=is_converted, any_shape=True
         ):
+            is_last = field.axis is None and dataset.row_shape[:-1] == expected.row_shape[:-1]
+            along = ". If rows lie along the last axis, say so: samples=Windows(length, axis=-1)"
             return (
                 f"{field.text(ragged='list')} delivers samples of different shapes as a list, ragged='pad' one tensor "
-                "of them with zeros"
+                f"of them with zeros{along if is_last else ''}"
             )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):

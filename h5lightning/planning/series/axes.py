@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from h5lightning.core.formatting import counted
 from h5lightning.errors import OptionError
 from h5lightning.options import Field, Rows, Samples, Series
 from h5lightning.options.coerce import SeriesOption
@@ -138,7 +139,14 @@ def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     if not ndim:
         return field  # it is missing, or a scalar: an error that follows
     if bad := [axis for axis in axes if not -ndim <= axis < ndim]:
-        raise OptionError(f"field {key!r}: axis {bad[0]} is outside of '/{path}', which has {ndim} axes")
+        what = (
+            f"field {key!r}: axis {bad[0]} is outside of '/{path}', which has {counted(ndim, 'axis', 'axes')}"
+        )
+        of_series = field.text(axis=None, series_axis=0, constant=True)
+        remedy = f"one value of each series is {of_series}" if field.series_axis is not None else ""
+        if field.series_axis is None and ndim < len(axes) + 1:
+            remedy = f"a value for each row is {field.text(axis=0)}"
+        raise OptionError(f"{what}: {remedy or 'say its own axes with Field(path, axis=…)'}")
     positive = tuple(axis % ndim for axis in axes)
     taken = positive if field.series_axis is None else (field.series_axis, *positive)
     if len(set(taken)) < len(taken):
