@@ -9,7 +9,7 @@ import numpy as np
 
 from judging.divisions import RefusedError
 from judging.options import FieldOption, SamplesOption
-from judging.places import Sample
+from judging.places import Array, Sample
 from judging.reading import join
 from judging.values import time_axes
 
@@ -106,7 +106,8 @@ def _row_shapes(contract: Contract, key: str, field: FieldOption, samples: Sampl
 
 def _fixed_shape(contract: Contract, series: int, field: FieldOption, samples: SamplesOption) -> Shape:
     """The shape of each sample of a series whose rows are alike."""
-    one, found, time = contract.series[series], [], ()
+    one, found = contract.series[series], list[Array]()
+    time: tuple[int, ...] = ()
     for path in field.paths:
         data = contract.dataset(one.file, path, one.text)
         axes, series_axis = contract.axes(field, samples, data.ndim)

@@ -97,7 +97,8 @@ def _box(
     if samples.pad == "zero":
         found = found.copy()
         for axis, (_, outside) in zip(axes, every, strict=True):
-            found[(*[slice(None)] * axis, outside)] = np.zeros((), found.dtype)
+            place: Any = (*[slice(None)] * axis, outside)
+            found[place] = np.zeros((), found.dtype)
     return found
 
 
@@ -131,5 +132,6 @@ def _padding(
     masks = [outside for _, outside in _outside(contract, field, sample, samples, part)]
     found = np.zeros(tuple(map(len, masks)), bool)
     for axis, mask in enumerate(masks):
-        found[(*[slice(None)] * axis, mask)] = True
+        place: Any = (*[slice(None)] * axis, mask)
+        found[place] = True
     return found
