@@ -131,9 +131,10 @@ class RaggedValues:
         if differs.size:
             other = int(differs[0])
             first, second = (tuple(shapes[sample].tolist()) for sample in (0, other))
+            others = "'list' or 'pad'" if first[1:] != second[1:] else "'list', 'pad' or 'concat'"
             raise FieldError(
                 f"{title} has ragged='stack', but {describe(0)} has the shape {first}, and {describe(other)} {second}: "
-                "let the transform make them equal, or use ragged='list', 'pad' or 'concat'"
+                f"let the transform make them equal, or use ragged={others}"
             )
         rest = shapes[0].tolist() if len(shapes) else [0] * shapes.shape[1]
         return self.in_order().flat.view(len(shapes), *rest)

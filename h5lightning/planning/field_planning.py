@@ -224,6 +224,7 @@ def _plain_rows(compared: ComparedFiles, parts: Sequence[tuple[str, SingleField]
                 f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
                 f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
                 f"a sample axis is Field(path, constant=True){_one_more(catalog, first, field, more[differs])}"
+                f"{_last_axis(compared, file, ((first_key, first), (key, field)))}"
             )
     return OtherRows(first.path, expected)
 
@@ -261,6 +262,17 @@ def _one_more(catalog: Catalog, first: SingleField, field: SingleField, more: In
         return ""
     longer = field if more[0] > 0 else first
     return f". One row more, such as the last observation, is {longer.text(extra_rows=1)}"
+
+
+def _last_axis(compared: ComparedFiles, file: int, parts: Sequence[tuple[str, SingleField]]) -> str:
+    """The remedy if two fields have one length along their last axis, as channels × times beside labels."""
+    if any(part.axis is not None or part.index is not None for _, part in parts):
+        return ""
+    lengths = set()
+    for key, part in parts:
+        dataset = compared.dataset(key, part, file)
+        lengths.add(dataset.shape[-1] if len(dataset.shape) > 1 else int(compared.rows(key, part)[file]))
+    return ". Both have one length along the last axis: samples with axis=-1" if len(lengths) == 1 else ""
 
 
 def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> dict[str, Field]:
