@@ -89,7 +89,7 @@ class BatchFinisher:
     ) -> list[dict[str, Any]]:
         """The samples of a batch one by one, with the sample transform applied; see `finish`."""
         if self.ragged:
-            plain, samples = self.ragged.divided(batch)
+            plain, samples = self.ragged.divided(batch, ids)
             samples = _joined(as_samples(plain) if plain else [{} for _ in samples], samples, batch)
         else:
             samples = as_samples(batch)
@@ -110,7 +110,7 @@ class BatchFinisher:
         """The batch with the sample transform applied, and with samples of different shapes as they are delivered."""
         if not self.transform or not ids.size:
             return self.ragged.combined(batch, ids)
-        plain, others = self.ragged.divided(batch)
+        plain, others = self.ragged.divided(batch, ids)
         columns: dict[str, list[Any]] = {}
         order: list[str] = []
 
@@ -137,7 +137,7 @@ class BatchFinisher:
 
 
 def _joined(
-    samples: list[dict[str, Any]], others: list[dict[str, torch.Tensor]], keys: Iterable[str]
+    samples: list[dict[str, Any]], others: list[dict[str, Any]], keys: Iterable[str]
 ) -> list[dict[str, Any]]:
     """Samples with more entries each, in the order of some keys."""
     pairs = zip(samples, others, strict=True)

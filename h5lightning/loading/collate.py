@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, overload
 
 import torch
@@ -109,8 +110,11 @@ def for_crossing(batch: Any) -> Any:
 
 
 def _small_by_value(value: Any) -> Any:
-    if type(value) is list and len(value) > 1 and _are_alike(value):
-        return _OneMemory(value)
+    if type(value) is list and value:
+        if all(type(one) is list for one in value) and _are_alike(flat := [*chain.from_iterable(value)]):
+            return _Lists(flat, [len(one) for one in value])
+        if _are_alike(value):
+            return _OneMemory(value)
     is_plain = type(value) is torch.Tensor and value.device.type == "cpu" and value.layout is torch.strided
     if not is_plain or value.requires_grad or value.nbytes >= LEAST_SHARED_BYTES:
         return value
@@ -138,6 +142,8 @@ def _from_bits(bits: Any) -> torch.Tensor:
 
 def _are_alike(values: Sequence[Any]) -> bool:
     """Whether values are plain tensors of one type, which can be sent in one piece."""
+    if len(values) < 2:
+        return False
     first = values[0]
     return all(
         type(value) is torch.Tensor
@@ -160,6 +166,23 @@ class _OneMemory:
     def __reduce__(self) -> tuple[Callable[..., list[torch.Tensor]], tuple[Any, ...]]:
         shapes = [tuple(tensor.shape) for tensor in self._tensors]
         return _divided, (_small_by_value(_in_one_piece(self._tensors)), shapes)
+
+
+class _Lists:
+    """Lists of tensors that are pickled as one tensor; unpickled, they are lists of views of it."""
+
+    __slots__ = ("_counts", "_tensors")
+
+    def __init__(self, tensors: list[torch.Tensor], counts: list[int]) -> None:
+        self._tensors, self._counts = tensors, counts
+
+    def __reduce__(self) -> tuple[Callable[..., list[list[torch.Tensor]]], tuple[Any, ...]]:
+        return _listed, (_OneMemory(self._tensors), self._counts)
+
+
+def _listed(tensors: list[torch.Tensor], counts: Sequence[int]) -> list[list[torch.Tensor]]:
+    rest = iter(tensors)
+    return [list(islice(rest, count)) for count in counts]
 
 
 def _in_one_piece(tensors: Sequence[torch.Tensor]) -> torch.Tensor:

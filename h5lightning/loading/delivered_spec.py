@@ -21,6 +21,8 @@ def delivered_spec(value: Any, read: FieldSpec | None, mode: str | None) -> Fiel
     """
     classes = read.classes if read is not None else None
     sample = value[0] if mode == "list" and isinstance(value, list) and value else value
+    if isinstance(sample, list) and read is not None and mode == "list":
+        return read  # the entries of an index
     if not isinstance(sample, torch.Tensor):
         return FieldSpec((), type(value).__name__, classes)
     shape: tuple[int | None, ...] = tuple(sample.shape if mode in ("list", "concat") else sample.shape[1:])

@@ -263,7 +263,7 @@ def _bytes_of(group: list[Any]) -> int:
 
 def _nbytes(value: Any) -> int:
     if isinstance(value, list):  # samples of different shapes
-        return sum(one.nbytes for one in value if isinstance(one, torch.Tensor))
+        return sum(map(_nbytes, value))
     return value.nbytes if isinstance(value, torch.Tensor) else 0
 
 

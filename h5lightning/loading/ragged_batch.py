@@ -54,11 +54,20 @@ class RaggedValues:
         """The samples, as views of the flat tensor."""
         layout, sizes = self.layout, self.layout.sizes
         shapes = layout.shapes.tolist()
+        if layout.is_in_order and layout.total and self._is_of_rows:
+            rows = self.flat.view(-1, *shapes[0][1:])
+            return list(torch.split(rows, layout.shapes[:, 0].tolist()))
         if layout.is_in_order:
             parts = torch.split(self.flat, sizes.tolist()) if len(sizes) else ()
             return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
         each = zip(layout.starts.tolist(), sizes.tolist(), shapes, strict=True)
         return [self.flat[start : start + size].view(shape) for start, size, shape in each]
+
+    @property
+    def _is_of_rows(self) -> bool:
+        """Whether samples have a first axis, and differ along it alone."""
+        shapes = self.layout.shapes
+        return shapes.shape[1] > 0 and not (shapes[1:, 1:] != shapes[:-1, 1:]).any()
 
     def part(self, samples: slice) -> RaggedValues:
         """Some neighbouring samples; they share memory with the others only if all lie in order."""
@@ -113,7 +122,10 @@ class RaggedValues:
             if numbers:
                 out.copy_(self.in_order().flat.view(out.shape))
             return out
-        _fill_padded(_bits(out), [_bits(view) for view in self.views()])
+        if self._is_of_rows and self.layout.is_in_order and self.layout.total:
+            _fill_padded_rows(_bits(out), _bits(self.flat), self.layout.sizes)
+        else:
+            _fill_padded(_bits(out), [_bits(view) for view in self.views()])
         return out
 
     def stacked(self, title: str, describe: Describe) -> torch.Tensor:
@@ -164,6 +176,19 @@ def _bits(tensor: torch.Tensor) -> Any:
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy()
     return tensor.numpy()
+
+
+def _fill_padded_rows(out: Any, flat: Any, sizes: Int64Array) -> None:
+    """As `_fill_padded`, of samples that differ along their first axis alone."""
+    itemsize, slot_bytes = flat.itemsize, out[0].nbytes
+    # Slices of a memoryview take half the time of those of an array.
+    into, values = memoryview(out.reshape(-1).view(np.uint8)), memoryview(flat.view(np.uint8))
+    zeros = memoryview(bytes(slot_bytes))
+    read, slot = 0, 0
+    for size in (sizes * itemsize).tolist():
+        into[slot : slot + size] = values[read : read + size]
+        into[slot + size : slot + slot_bytes] = zeros[size:]
+        read, slot = read + size, slot + slot_bytes
 
 
 def _fill_padded(out: Any, samples: Sequence[Any]) -> None:

@@ -14,7 +14,7 @@ from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.ragged_batch import RaggedValues
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_fields import NestedField, ToldField
 
 __all__ = ["RaggedDelivery"]
 
@@ -32,6 +32,7 @@ class RaggedDelivery:
     def __init__(self, fields: Fields, index: SampleIndex, memory: BufferPool, most_bytes: int) -> None:
         self._modes = {plan.key: plan.ragged.mode for plan in fields.plans if plan.ragged is not None}
         self._told = {plan.key: plan for plan in fields.plans if isinstance(plan, ToldField)}
+        self._nested = {plan.key: plan for plan in fields.plans if isinstance(plan, NestedField)}
         self._keys = [plan.key for plan in fields.plans]
         self._titles = {plan.key: plan.title for plan in fields.plans}
         self._index = index
@@ -58,11 +59,11 @@ class RaggedDelivery:
         return delivered
 
     def divided(
-        self, batch: Mapping[str, Any]
-    ) -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
+        self, batch: Mapping[str, Any], ids: Int64Array
+    ) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
         """The tensors of a batch, and the values of the other fields for each of its samples."""
         plain = {key: value for key, value in batch.items() if key not in self._modes}
-        columns = {key: batch[key].views() for key in self._modes if key in batch}
+        columns = {key: self._column(key, batch[key], ids) for key in self._modes if key in batch}
         count = len(next(iter(columns.values()), ()))
         return plain, [{key: column[number] for key, column in columns.items()} for number in range(count)]
 
@@ -138,6 +139,17 @@ class RaggedDelivery:
                     if plan.of == key:
                         yield told, self._tell(plan, values)
 
+    def _column(self, key: str, values: RaggedValues, ids: Int64Array) -> list[Any]:
+        """The samples of a field: tensors; or lists of them, the entries of an index."""
+        views = values.views()
+        plan = self._nested.get(key)
+        if plan is None:
+            return views
+        units = self._index.units[self._index.locate(ids).series].tolist()
+        return [
+            list(torch.split(view, plan.lengths_in(unit))) for view, unit in zip(views, units, strict=True)
+        ]
+
     def _packed(self, key: str, column: Sequence[Any]) -> RaggedValues | list[Any]:
         """Values that a transform returned, in one piece; lists may hold anything."""
         if all(isinstance(value, torch.Tensor) for value in column):
@@ -167,7 +179,7 @@ class RaggedDelivery:
             return self._place(ids, sample)
 
         if mode == "list":
-            return values.views()
+            return self._column(key, values, ids)
         if mode == "stack":
             return values.stacked(title, describe)
         if mode == "pad":

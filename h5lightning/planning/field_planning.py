@@ -33,7 +33,7 @@ from h5lightning.planning.field_kinds import (
 )
 from h5lightning.planning.fields import FieldPlan, Fields, PaddingField, StoredField
 from h5lightning.planning.joined_fields import plan_joined
-from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_fields import NestedField, ToldField
 from h5lightning.planning.ragged_planning import plan_told
 from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_positive_axes
 from h5lightning.planning.series.check_bounds import check_bounds
@@ -165,13 +165,12 @@ def _plan(
 def _plan_stored(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> StoredField:
-    if field.index is not None and field.constant:
-        raise OptionError(f"field {key!r}: constant=True with index={field.index!r} is not available yet")
     if not field.constant:
         return plan_rows(compared, key, field, samples, lengths)
     if field.series_axis is not None:
         return plan_of_series(compared, key, field)
-    return plan_constant(compared, key, field)
+    constant = plan_constant(compared, key, field)
+    return constant if field.index is None else NestedField.of(constant, compared.row_index(field, None))
 
 
 def _lengths(

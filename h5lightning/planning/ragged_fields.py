@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from h5lightning.planning.box_field import BoxField
-from h5lightning.planning.fields import FieldPlan, RowField
+from h5lightning.planning.catalog.row_index import RowIndex
+from h5lightning.planning.fields import ConstantField, FieldPlan, RowField
 from h5lightning.planning.ragged import UnitValues
 from h5lightning.planning.row_runs import RowRuns
 
-__all__ = ["BoxRunField", "RaggedAttributeField", "RunField", "ToldField"]
+__all__ = ["BoxRunField", "NestedField", "RaggedAttributeField", "RunField", "ToldField"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -32,6 +33,30 @@ class BoxRunField(BoxField):
     """
 
     runs: RowRuns
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class NestedField(ConstantField):
+    """A dataset that an index divides: each sample of a file gets the list of all entries.
+
+    Args:
+        entries: the entries of each unit, which cover its dataset.
+    """
+
+    entries: RowIndex
+
+    @classmethod
+    def of(cls, whole: ConstantField, entries: RowIndex) -> NestedField:
+        """The field from the plan of the whole dataset."""
+        options = {item.name: getattr(whole, item.name) for item in fields(whole)}
+        spec = replace(whole.spec, shape=(None, None, *whole.spec.shape[1:]))
+        return cls(**options | {"spec": spec}, entries=entries)
+
+    def lengths_in(self, unit: int) -> list[int]:
+        """The lengths of the entries of a unit."""
+        first = int(self.entries.first[unit])
+        lengths: list[int] = self.entries.lengths[first : first + int(self.entries.counts[unit])].tolist()
+        return lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -182,6 +182,36 @@ def test_rows_of_an_index(request, tmp_path, reader, table):
     assert batch["y"].tolist() == (ids % 9).tolist()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_constant_with_an_index_is_a_list_of_its_entries(request, tmp_path, workers):
+    """As NWB: the spike times of all units of a session, beside each trial."""
+    rng, stored = np.random.default_rng(0), []
+    for number in range(3):
+        lengths = rng.integers(0, 6, 4 + number)
+        spikes = rng.normal(size=lengths.sum())
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["spikes"], file["spikes_index"], file["y"] = spikes, np.cumsum(lengths), np.arange(5)
+        stored.append(np.split(spikes, np.cumsum(lengths)[:-1]))
+    field = Field("spikes", index="spikes_index", constant=True, ragged="list")
+    fields, seen = {"s": field, "y": "y"}, []
+    dataset = opened(request, tmp_path, fields)
+    loader = DataLoader(dataset, batch_size=4, collate_fn=dataset.collate, num_workers=workers)
+    for number, batch in enumerate(loader):
+        for slot, spikes in enumerate(batch["s"]):
+            seen.append(len(spikes))
+            assert_delivered(spikes, "list", stored[(4 * number + slot) // 5])
+    assert seen == [4] * 5 + [5] * 5 + [6] * 5
+    assert_delivered(dataset[7]["s"], "list", stored[1])
+    assert dataset.sample_spec()["s"].shape == (None, None)
+
+    def count(sample):
+        return {"units": len(sample["s"]), "s": sample["s"][1:]}
+
+    batch = opened(request, tmp_path, fields, transform=count).read_batch([0, 6])
+    assert batch["units"].tolist() == [4, 5]
+    assert_delivered(batch["s"][1], "list", stored[1][1:])
+
+
 def test_rows_of_an_index_that_have_one_length_are_one_tensor(request, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["values"], file["ends"], file["y"] = np.arange(12.0).reshape(6, 2), [2, 4, 6], np.arange(3)

@@ -1,5 +1,7 @@
 """Fields whose samples are boxes: windows along any axes, against h5py, one sample at a time."""
 
+import itertools
+
 import h5py
 import numpy as np
 import pytest
@@ -177,6 +179,57 @@ def test_boxes_join_beside_their_windows(opened, recordings, tmp_path, join, sha
     axis = {"last": 3, "first": 1, "concat": 1}[join]
     assert dataset.field_spec["both"].shape == shape
     assert torch.equal(batch["both"], joined([batch["x"], batch["y"]], axis))
+
+
+@pytest.mark.parametrize("pad", [None, "edge", "zero"])
+@pytest.mark.parametrize("jitter", [False, True])
+def test_crops_go_on_from_file_to_file(opened, tmp_path, pad, jitter):
+    lengths, rng = [9, 14, 5], np.random.default_rng(0)
+    every = rng.standard_normal((sum(lengths), 6, 8)).astype("f4")
+    firsts = np.cumsum([0, *lengths])
+    for number, (start, stop) in enumerate(itertools.pairwise(firsts.tolist())):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["time"] = np.arange(start, stop, dtype="f8")
+            file.create_dataset("v", data=every[start:stop], chunks=(4, 3, 4), compression="gzip")
+    dataset = opened(
+        str(tmp_path / "*.h5"),
+        {"v": "v", "w": Field("v", dtype="float64")},
+        Windows((7, 4, 5), 3, axis=(0, 1, 2), pad=pad, jitter=jitter),
+        series=Series(join_files="time"),
+        transform=lambda sample, info: {**sample, "start": torch.tensor(info.start), "path": info.path},
+        index_dir=str(tmp_path / "index"),
+    )
+    batch = dataset.read_batch(np.random.default_rng(1).permutation(len(dataset)))
+    for slot, (start, path) in enumerate(zip(batch["start"].tolist(), batch["path"], strict=True)):
+        start[0] += int(firsts[int(path[-4])])
+        entries = [np.arange(one, one + length) for one, length in zip(start, (7, 4, 5), strict=True)]
+        inside = [each < length for each, length in zip(entries, every.shape, strict=True)]
+        expected = every[np.ix_(*(each.clip(0, n - 1) for each, n in zip(entries, every.shape, strict=True)))]
+        if pad == "zero":
+            expected = expected * (inside[0][:, None, None] & inside[1][:, None] & inside[2])
+        assert pad or all(each.all() for each in inside)
+        np.testing.assert_array_equal(batch["v"][slot], expected)
+        np.testing.assert_array_equal(batch["w"][slot], expected)
+
+
+def test_packed_crops_have_the_scale_of_their_file(opened, tmp_path):
+    packed = np.random.default_rng(0).integers(-100, 100, (10, 9, 8)).astype("i2")
+    packed[0, 0, 0] = -32767
+    for number in range(2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            dataset = file.create_dataset("t", data=packed, chunks=(1, 9, 8), compression="gzip")
+            dataset.attrs.update(scale_factor=0.5 * (number + 1), _FillValue=np.int16(-32767))
+    samples = Windows((4, 3, 5), 2, axis=(0, 1, 2), pad="edge")
+    dataset = opened(
+        str(tmp_path / "*.h5"), {"t": Field("t", decode="cf")}, samples, index_dir=str(tmp_path / "index")
+    )
+    batch = dataset.read_batch(range(len(dataset)))
+    where = dataset.index.locate(np.arange(len(dataset)))
+    values = np.where(packed == -32767, np.nan, packed * 0.5).astype("f4")
+    for slot, start in enumerate(dataset.index.starts(where).tolist()):
+        each = zip(start, (4, 3, 5), packed.shape, strict=True)
+        box = values[np.ix_(*(np.arange(one, one + size).clip(0, n - 1) for one, size, n in each))]
+        np.testing.assert_array_equal(batch["t"][slot], box * (where.file[slot] + 1))
 
 
 def test_each_entry_of_a_leading_axis_is_a_volume(opened, tmp_path):

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from judging.divisions import RefusedError
 from judging.options import FieldOption
 
 __all__ = ["join", "natural", "read_all"]
@@ -23,9 +24,19 @@ def join(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array
         found: the parts.
         field: the field.
         time: the axes of parts that windows have; the others are those of a row.
+
+    Raises:
+        RefusedError: the shapes of the parts do not fit.
     """
     if not field.is_list:
         return found[0]
+    try:
+        return _joined(found, field, time)
+    except ValueError as error:
+        raise RefusedError("shapes that do not join") from error
+
+
+def _joined(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array:
     rank = min(one.ndim for one in found)
     row = [axis for axis in range(rank) if axis not in time]
     if not row:  # scalars become channels

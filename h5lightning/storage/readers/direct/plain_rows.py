@@ -7,6 +7,7 @@ for all batches of the same files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from h5lightning.storage.readers.runs_request import RunsRequest
 
 __all__ = ["PlainRows"]
 
+_JOINED_BYTES = 64 * 1024  # at a time: for more, the allocator may ask the system for new pages each time
 _LEAST_RUN_BYTES = 256  # on average: below, a gather of rows takes less time than a copy of each run
 
 
@@ -75,8 +77,11 @@ class PlainRows(RowGroup):
         slots, stops = slots[order], stops[order]
         runs = map(table.__getitem__, map(slice, begins[order].tolist(), ends[order].tolist()))
         if (slots[1:] == stops[:-1]).all():
-            first, last = int(slots[0]) * row_bytes, int(stops[-1]) * row_bytes
-            memory[first:last] = np.frombuffer(b"".join(runs), np.uint8)
+            first = int(slots[0]) * row_bytes
+            step = max(1, _JOINED_BYTES * len(counts) // (request.row_count * row_bytes))
+            while some := b"".join(islice(runs, step)):
+                memory[first : first + len(some)] = np.frombuffer(some, np.uint8)
+                first += len(some)
             return True
         slots, stops = slots * row_bytes, stops * row_bytes
         into = memory.data
