@@ -143,11 +143,10 @@ class RaggedValues:
         if differs.size:
             other = int(differs[0])
             first, second = (tuple(shapes[sample].tolist()) for sample in (0, other))
-            is_first = bool((shapes[:, 1:] == shapes[:1, 1:]).all())
-            ways = "'list', 'pad' or 'concat'" if is_first else "'list' or 'pad'"
+            others = "'list' or 'pad'" if first[1:] != second[1:] else "'list', 'pad' or 'concat'"
             raise FieldError(
                 f"{title} has ragged='stack', but {describe(0)} has the shape {first}, and {describe(other)} {second}: "
-                f"let the transform make them equal, or use ragged={ways}"
+                f"let the transform make them equal, or use ragged={others}"
             )
         rest = shapes[0].tolist() if len(shapes) else [0] * shapes.shape[1]
         return self.in_order().flat.view(len(shapes), *rest)

@@ -193,17 +193,21 @@ def _remedy_of(
         if field.whole is None and not explain_difference(
             dataset, expected, field.member, any_type=is_converted, any_shape=True
         ):
-            is_last = field.axis is None and dataset.row_shape[:-1] == expected.row_shape[:-1]
-            along = ". If rows lie along the last axis, say so: samples=Windows(length, axis=-1)"
             return (
                 f"{field.text(ragged='list')} delivers samples of different shapes as a list, ragged='pad' one tensor "
-                f"of them with zeros{along if is_last else ''}"
+                f"of them with zeros{_last_axis_text(field, dataset)}"
             )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"
     types = [schema.element(field.member) or schema.dtype for schema in (dataset, expected)]
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
+
+
+def _last_axis_text(field: SingleField, dataset: DatasetSchema) -> str:
+    """The remedy for channels × times, whose rows are times: they differ along the last of two axes."""
+    is_matrix = len(dataset.shape) == 2 and field.axis is None and not field.constant
+    return ". If rows, such as times, lie along the last axis: samples with axis=-1" if is_matrix else ""
 
 
 def check_column(what: str, field: SingleField, schema: DatasetSchema) -> None:

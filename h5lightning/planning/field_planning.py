@@ -85,7 +85,7 @@ def plan_fields(
     if not len(files):
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
-    chosen = _all_eligible(catalog, files, same, samples) if fields is None else dict(fields)
+    chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
     _check_series(chosen, samples, series)
     chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
@@ -223,7 +223,7 @@ def _plain_rows(compared: ComparedFiles, parts: Sequence[tuple[str, SingleField]
                 f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
                 f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
                 f"a sample axis is Field(path, constant=True){_one_more(catalog, first, field, more[differs])}"
-                f"{_other_axis(catalog, file, first, field)}"
+                f"{_last_axis(compared, file, ((first_key, first), (key, field)))}"
             )
     return OtherRows(first.path, expected)
 
@@ -255,22 +255,6 @@ def _rows_of_indexes(
     return others.rows, tuple(dict.fromkeys(remarks))
 
 
-def _other_axis(catalog: Catalog, unit: int, first: SingleField, field: SingleField) -> str:
-    """The remedy if one of two datasets has as many entries along its last axis as the other one has rows."""
-    shapes = []
-    for one in (first, field):
-        dataset = catalog.schema(unit).dataset(one.path)
-        if dataset is None or one.axis is not None:
-            return ""
-        shapes.append(dataset.shape)
-    if shapes[0][-1:] != shapes[1][-1:]:
-        return ""
-    return (
-        f". The last axis of both, {shapes[0]} and {shapes[1]}, has {shapes[0][-1]} entries: if rows lie along it, say "
-        "samples=Windows(length, axis=-1), or Rows(axis=-1)"
-    )
-
-
 def _one_more(catalog: Catalog, first: SingleField, field: SingleField, more: Int64Array) -> str:
     """The remedy if a field has one row more than another one, as observations beside actions."""
     if catalog.bounds is not None or not (abs(more) == 1).all():
@@ -279,9 +263,18 @@ def _one_more(catalog: Catalog, first: SingleField, field: SingleField, more: In
     return f". One row more, such as the last observation, is {longer.text(extra_rows=1)}"
 
 
-def _all_eligible(
-    catalog: Catalog, files: Int64Array, same: Sequence[str], samples: Samples
-) -> dict[str, Field]:
+def _last_axis(compared: ComparedFiles, file: int, parts: Sequence[tuple[str, SingleField]]) -> str:
+    """The remedy if two fields have one length along their last axis, as channels × times beside labels."""
+    if any(part.axis is not None or part.index is not None for _, part in parts):
+        return ""
+    lengths = set()
+    for key, part in parts:
+        dataset = compared.dataset(key, part, file)
+        lengths.add(dataset.shape[-1] if len(dataset.shape) > 1 else int(compared.rows(key, part)[file]))
+    return ". Both have one length along the last axis: samples with axis=-1" if len(lengths) == 1 else ""
+
+
+def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> dict[str, Field]:
     schema = catalog.schema(int(files[0]))
     eligible = [
         dataset
@@ -294,12 +287,7 @@ def _all_eligible(
             f"'/{dataset.path}' {dataset.refusal or 'is a scalar'}" for dataset in schema.datasets[:8]
         )
         raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
-    axis = samples.axes[0]
-    lengths = {
-        dataset.shape[axis] if -len(dataset.shape) <= axis < len(dataset.shape) else None
-        for dataset in eligible
-    }
-    if len(lengths) > 1:
+    if len({dataset.rows for dataset in eligible}) > 1:
         raise FieldError(
             f"{where} holds datasets of different lengths, so fields must say which to use. {_candidates(eligible)}"
         )

@@ -551,6 +551,57 @@ def trajectories_counted_by_an_attribute(files):
     return Lookalike({"x": "x"})
 
 
+# ── what looks ragged, transposed or like a volume ───────────────────────────────────────────────────
+
+with_neighbour("offsets_of_other_points", "offsets", np.array([0, 5, 9]))
+with_neighbour("ends_of_other_points", "ends", np.array([5, 9]))
+with_neighbour("coordinates_of_patches", "coords", np.arange(ROWS * 2).reshape(ROWS, 2), floats(3, 8))
+with_neighbour("a_square_matrix_with_channels_first", "times", np.arange(ROWS), floats(4, ROWS))
+with_neighbour("labels_as_long_as_the_last_axis", "label", np.arange(5), floats(4, 5))
+with_neighbour(
+    "sections_of_a_volume", "volumes/labels/neuron_ids", np.zeros((ROWS, 4, 4), "u8"), floats(1, 4, 4)
+)
+with_neighbour("lengths_of_sentences", "length", np.arange(ROWS) + 3)
+with_neighbour("atoms_of_one_molecule", "atomic_numbers", np.array([6, 1, 1, 1, 1]), floats(2, 5, 3))
+
+
+@layout
+def names_of_lengths_and_paddings(files):
+    """Datasets whose names are those of words."""
+    for number, file in enumerate(files):
+        file["length"], file["pad"], file["index"] = floats(number), floats(number, 2), floats(number, 3)
+    return Lookalike({"length": "length", "pad": "pad", "index": "index"})
+
+
+@layout
+def ends_that_an_attribute_calls_an_index(files):
+    """The type of NWB without the dataset that it divides."""
+    for number, file in enumerate(files):
+        file["x"] = floats(number)
+        file["y_index"] = np.arange(ROWS) + 1
+        file["y_index"].attrs["neurodata_type"] = "VectorIndex"
+    return Lookalike({"x": "x", "ends": "y_index"})
+
+
+@layout
+def samples_of_one_shape_that_are_said_to_differ(files):
+    for number, file in enumerate(files):
+        file["x"], file["y"] = floats(number, 3, 2), np.arange(ROWS)
+    return Lookalike(
+        {"x": Field("x", ragged="stack"), "y": "y", "z": Field("x", ragged="pad")}, windows=False
+    )
+
+
+@layout
+def arrays_of_matlab(files):
+    for number, file in enumerate(files):
+        file["x"], file["y"] = floats(number, 3).astype("f8"), np.arange(float(ROWS))[:, None]
+        for name in ("x", "y"):
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+        file["fs"] = np.full((1, 1), 250.0)
+    return Lookalike({"x": "x", "y": "y"})
+
+
 # ── the tests ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,6 +9,7 @@ import torch
 from users import check_user
 
 from h5lightning import Field, H5DataModule, Series, Shuffle, Whole
+from h5lightning.errors import FieldError
 
 pytestmark = pytest.mark.timeout(90)
 READERS = ["auto", "h5py"]
@@ -118,6 +119,15 @@ def test_widths_that_differ_are_an_error_that_says_what_to_do(fastmri):
         dm.setup()
     assert "ragged" in str(caught.value)
     assert "file_brain_" in str(caught.value)
+
+
+def test_stacking_widths_without_a_crop_is_an_error_that_says_what_to_do(fastmri):
+    dm = H5DataModule(f"{fastmri}/*.h5", {"kspace": Field("kspace", ragged="stack")})
+    dm.prepare_data()
+    dm.setup()
+    with pytest.raises(FieldError, match=r"'stack'.*file_brain_.*transform.*ragged='list' or 'pad'$"):
+        list(dm.train_dataloader())
+    dm.teardown()
 
 
 # ── CLAM: a bag of patches for each slide ────────────────────────────────────────────────────────────

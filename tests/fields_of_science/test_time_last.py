@@ -9,6 +9,7 @@ import torch
 from users import check_user
 
 from h5lightning import Field, H5DataModule, Rows, Whole, Windows
+from h5lightning.errors import OptionError, SchemaError
 
 pytestmark = pytest.mark.timeout(90)
 READERS = ["auto", "h5py"]
@@ -182,15 +183,19 @@ def test_whole_recordings_of_different_length(tmp_path):
     assert sorted(subjects) == list(range(len(TIMES)))
 
 
-def test_rows_of_the_wrong_axis_are_an_error_that_names_the_lengths(tmp_path):
-    """Channels beside times: who forgets ``axis=-1`` is told so."""
-    dm = H5DataModule(f"{recordings(tmp_path)}/*.h5", ["eeg", "label"], samples=Windows(4))
-    with pytest.raises(Exception, match=r"(?s)sub-00\.h5") as caught:
-        dm.setup()
-    message = str(caught.value)
-    assert "eeg" in message
-    assert "label" in message
-    assert "axis" in message
+def test_rows_of_the_wrong_axis_are_an_error_that_names_the_axis(tmp_path):
+    """Channels beside times: who forgets ``axis=-1`` is told so, also where all recordings have one length."""
+    files = f"{recordings(tmp_path)}/*.h5"
+    for fields in (["eeg"], ["eeg", "label"], {"eeg": Field("eeg", ragged="list"), "label": "label"}):
+        with pytest.raises(SchemaError, match=r"eeg.*axis=-1") as caught:
+            H5DataModule(files, fields, samples=Windows(4)).setup()
+        assert "sub-0" in str(caught.value)
+
+
+def test_an_axis_that_labels_lack_is_an_error_that_names_theirs(tmp_path):
+    files = f"{recordings(tmp_path)}/*.h5"
+    with pytest.raises(OptionError, match=r"'/label', which has 1 axis: .* Field\('label', axis=0\)"):
+        H5DataModule(files, ["eeg", "label"], samples=Windows(4, axis=1)).setup()
 
 
 # ── MATLAB ───────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ import pytest
 from users import check_user, train
 
 from h5lightning import Field, H5DataModule, Rows, Series, Whole, Windows
+from h5lightning.errors import OptionError
 
 pytestmark = pytest.mark.timeout(90)
 READERS = ["auto", "h5py"]
@@ -406,6 +407,14 @@ def test_a_label_of_another_shape_is_named(em):
     assert "label" in str(caught.value)
     assert "22" in str(caught.value)
     assert "23" in str(caught.value)
+
+
+def test_a_label_without_the_axes_of_crops_is_an_error_that_names_its_field(ct):
+    dm = H5DataModule(
+        f"{ct}/*.h5", ["ct", "label"], series=Series(axis=0), samples=Windows((6, 8, 8), axis=(1, 2, 3))
+    )
+    with pytest.raises(OptionError, match=r"Field\('label', constant=True, series_axis=0\)"):
+        dm.setup()
 
 
 def test_a_box_larger_than_a_volume_says_so(em):

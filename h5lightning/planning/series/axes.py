@@ -139,14 +139,10 @@ def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     if not ndim:
         return field  # it is missing, or a scalar: an error that follows
     if bad := [axis for axis in axes if not -ndim <= axis < ndim]:
-        what = (
-            f"field {key!r}: axis {bad[0]} is outside of '/{path}', which has {counted(ndim, 'axis', 'axes')}"
+        raise OptionError(
+            f"field {key!r}: axis {bad[0]} is outside of '/{path}', which has {counted(ndim, 'axis')}"
+            f"{_fewer_axes(field)}"
         )
-        of_series = field.text(axis=None, series_axis=0, constant=True)
-        remedy = f"one value of each series is {of_series}" if field.series_axis is not None else ""
-        if field.series_axis is None and ndim < len(axes) + 1:
-            remedy = f"a value for each row is {field.text(axis=0)}"
-        raise OptionError(f"{what}: {remedy or 'say its own axes with Field(path, axis=…)'}")
     positive = tuple(axis % ndim for axis in axes)
     taken = positive if field.series_axis is None else (field.series_axis, *positive)
     if len(set(taken)) < len(taken):
@@ -157,6 +153,13 @@ def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     if positive == (0,) and axes != (0,) and field.series_axis is None:
         return replace(field, axis=None)
     return replace(field, axis=positive if len(positive) > 1 else positive[0])
+
+
+def _fewer_axes(field: Field) -> str:
+    """The remedy for a dataset with fewer axes than others, as labels beside volumes."""
+    if field.series_axis is not None:
+        return f": one value of each series is {field.text(axis=None, constant=True)}"
+    return f": if its rows lie along another axis, {field.text(axis=0)}"
 
 
 def _check_index(key: str, field: Field, samples: Samples) -> None:
