@@ -1,4 +1,4 @@
-"""Runs of rows of different lengths: both readers put them where the same rows one by one go, however data are stored."""
+"""Runs of rows of different lengths: both readers put them where the same rows go one by one, in any storage."""
 
 from __future__ import annotations
 
