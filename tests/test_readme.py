@@ -62,7 +62,37 @@ def project(tmp_path: Path) -> Path:
             group.attrs["success"] = number % 2
         file["mask/train"] = [f"demo_{number}".encode() for number in range(6)]
         file["mask/valid"] = [b"demo_6", b"demo_7"]
+    _write_ragged(tmp_path, random)
+    _write_volumes(tmp_path, random)
     return tmp_path
+
+
+def _write_volumes(folder: Path, random: np.random.Generator) -> None:
+    (folder / "recordings").mkdir()
+    (folder / "volumes").mkdir()
+    for number in range(12):
+        with h5py.File(folder / "recordings" / f"{number}.h5", "w") as file:
+            file["eeg"] = random.normal(size=(19, 1500 + 100 * number)).astype("float32")
+            file["stage"] = random.integers(0, 5, 1500 + 100 * number)
+        with h5py.File(folder / "volumes" / f"{number}.h5", "w") as file:
+            raw = random.normal(size=(1, 40, 33 + number, 48)).astype("float32")
+            file.create_dataset("raw", data=raw, chunks=(1, 16, 16, 16), compression="gzip")
+            file["label"] = (raw[0] > 0).astype("u1")
+
+
+def _write_ragged(folder: Path, random: np.random.Generator) -> None:
+    (folder / "bags").mkdir()
+    (folder / "cells").mkdir()
+    for number in range(16):
+        with h5py.File(folder / "bags" / f"slide-{number}.h5", "w") as file:
+            file["features"] = random.normal(size=(20 + 7 * number, 8)).astype("float32")
+            file.attrs["label"] = number % 2
+    for number in range(12):
+        lengths = random.integers(0, 30, 12)
+        with h5py.File(folder / "cells" / f"{number}.h5", "w") as file:
+            file["spike_times"] = np.sort(random.uniform(size=lengths.sum()))
+            file["spike_times_index"] = np.cumsum(lengths)
+            file["quality"] = random.normal(size=12)
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:

@@ -105,21 +105,33 @@ def _show_verdict(console: Terminal, inspection: Inspection) -> None:
     from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.terminal import shown
 
-    if inspection.code is None:
+    if not inspection.is_usable:
         console.print(shown(("Not usable: ", "bold red"), inspection.reason))
         return
     console.print(shown(("Usable", "bold green"), _conditions(inspection)))
-    for title, code in (
-        ("Python", inspection.code.python),
-        ("YAML, for any Hydra application", inspection.code.yaml),
-        ("Command line", inspection.code.command),
-    ):
+    for title, code in _codes(inspection):
         console.print()
         console.print(title, style="bold")
         console.print_code(code)
     if inspection.hints:
         console.print()
         print_marked(console, [("→", "cyan", hint) for hint in inspection.hints])
+
+
+def _codes(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    """Titles and code. The models of the command line need single rows, or whole files, of ``x`` and ``y``."""
+    call, code = inspection.call, inspection.code
+    if call is not None:
+        yield f"Python, for {call.layout}", call.python
+        yield "YAML, for any Hydra application", call.yaml
+    elif code is not None:
+        yield "Python", code.python
+        yield "YAML, for any Hydra application", code.yaml
+    if code is not None:
+        yield (
+            "Command line" if call is None else "Command line, for a first look at x and y alone",
+            code.command,
+        )
 
 
 def _conditions(inspection: Inspection) -> str:

@@ -12,6 +12,7 @@ from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import OptionError
 from h5lightning.options import Shuffle
 from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
 from h5lightning.planning.sampling.window_size import is_default_window
 from h5lightning.storage.readers.decoded.decode_pool import workers_share_chunks
 
@@ -29,7 +30,7 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
     shuffle, cache_bytes = options.shuffle, options.access.cache_bytes
     if is_default_window(shuffle) or not data.keeps_blocks(shuffle):
         return
-    ranks = _ranks(share)
+    ranks = _ranks(shuffle, share)
     held = data.held_window_bytes(cache_bytes * ranks)
     if held is not None and shuffle.window_bytes > held:
         needed = -(-data.survey.decoded_chunks().cache_bytes_for(shuffle.window_bytes) // ranks)
@@ -42,7 +43,10 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
         )
 
 
-def _ranks(share: Share | None) -> int:
+def _ranks(shuffle: Shuffle, share: Share | None) -> int:
+    """How many ranks divide the chunks among them; those of bucketed samples do not."""
+    if shuffle.bucket is not None:
+        return 1
     if share is not None:
         return share.world_size
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
@@ -62,7 +66,11 @@ def decoding_remarks(
     if not data.survey.decoded_chunks().layouts:
         return
     if data.keeps_blocks(shuffle):
-        yield from _about_window(options, data, shuffle.window_bytes, _ranks(share))
+        yield from _about_window(options, data, shuffle.window_bytes, _ranks(shuffle, share))
+        if shuffle.bucket is not None:
+            yield from _about_buckets(
+                options, data, shuffle.window_bytes, 1 if share is None else share.world_size
+            )
     elif shuffle.mode != "none":
         yield from _about_full(options, data)
     if options.num_workers > 1 and not workers_share_chunks():
@@ -88,6 +96,19 @@ def _about_window(options: DataModuleOptions, data: PreparedData, window: int, r
             f"The shuffle window of {bytes_text(window)} needs more than access.cache_bytes={cache_bytes} in each "
             "process: chunks are decoded several times. Set access.cache_bytes to at least "
             f"{-(-data.survey.decoded_chunks().cache_bytes_for(window) // ranks)}"
+        )
+
+
+def _about_buckets(options: DataModuleOptions, data: PreparedData, window: int, ranks: int) -> Iterator[str]:
+    cache_bytes, index = options.access.cache_bytes, data.survey.sections["train"].index
+    samples = min(WINDOW_STEPS * options.batch_size * ranks, len(data.datasets["train"]))
+    needed = window + samples * data.survey.row_layout().row_bytes * index.stride_rows
+    held = data.held_window_bytes(cache_bytes)
+    if held is not None and needed > held:
+        yield (
+            f"The samples of {WINDOW_STEPS} steps are bucketed: with the shuffle window, they need more than "
+            f"access.cache_bytes={cache_bytes}, so that chunks are decoded several times in each process. Set it to at "
+            f"least {data.survey.decoded_chunks().cache_bytes_for(needed)}"
         )
 
 

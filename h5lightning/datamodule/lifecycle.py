@@ -18,7 +18,7 @@ from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
-from h5lightning.loading.order_values import OrderValues, read_order_values
+from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
@@ -147,7 +147,7 @@ class DataLifecycle:
     def _share_values(self) -> None:
         """Read on rank 0, for all ranks, what the order of the training samples needs, such as weights."""
         dataset, shuffle = self.data.datasets.get("train"), self._options.shuffle
-        if dataset and shuffle.read_fields:
+        if dataset and order_fields(shuffle):
             self._values = from_first_rank(self._trainer(), lambda: read_order_values(dataset, shuffle))
         if dataset and shuffle.bucket is not None:
             self.training_order()  # fails now, if samples cannot be bucketed

@@ -59,6 +59,10 @@ class PreparedData:
 
     def held_window_bytes(self, cache_bytes: int) -> int | None:
         """The window whose decoded chunks fill a cache; None if those of all training samples fit into it."""
+        index, boxes = self.survey.index, self.survey.row_layout().boxes
+        if boxes is not None and index.grid is not None:
+            # Tiles are as large as the window: what they decode counts, not what their samples hold.
+            return None if boxes.total_bytes(index.rows_of_units, index.grid) <= cache_bytes else cache_bytes
         held = self.survey.decoded_chunks().held_window_bytes(cache_bytes)
         rows = self.plan.parts["train"].rows if "train" in self.plan.parts else 0
         return None if held is None or rows * self.survey.row_layout().row_bytes <= held else held

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from h5lightning.options import Windows
-from h5lightning.planning.fields import BoxField, RowField
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import RowField
 from h5lightning.planning.grid import covered
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sections import Section

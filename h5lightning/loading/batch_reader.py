@@ -27,11 +27,11 @@ from h5lightning.loading.fields.row_requests import RowRequest, by_files, divide
 from h5lightning.loading.fields.run_rows import RunRows
 from h5lightning.loading.ragged_batch import RaggedValues, ragged_part
 from h5lightning.loading.ragged_delivery import RaggedDelivery
-from h5lightning.options import Access, Windows
+from h5lightning.loading.sample_starts import SampleStarts
+from h5lightning.options import Access
 from h5lightning.options.checks import did_you_mean
-from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.draws import SampleDraws
-from h5lightning.planning.fields import FieldPlan, Fields, row_field_of, window_axes_of
+from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.ragged_fields import ToldField
@@ -63,6 +63,9 @@ class BatchReader:
         access: what to do with values that are not finite, and the size of caches.
         chunks: the fields whose chunks are decoded; without them, nothing is decoded ahead.
         parts: the parts of the splits, at whose borders padded windows end; without them, these end with their series.
+
+    Attributes:
+        starts: where the windows of samples begin.
     """
 
     def __init__(
@@ -94,11 +97,7 @@ class BatchReader:
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
             for key, one in self._readers.items()
         }
-        is_drawn = isinstance(index.samples, Windows) and index.samples.jitter
-        self._borders = Borders.of(index, parts) if reach.pad is not None or is_drawn else None
-        self._zeroed = {
-            plan.key: plan for plan in fields.plans if reach.pad == "zero" and row_field_of(plan) is not None
-        }
+        self.starts = SampleStarts.of(index, fields, parts)
 
     def read(
         self, ids: npt.ArrayLike, keys: Sequence[str] | None = None, *, draws: SampleDraws | None = None
@@ -123,7 +122,7 @@ class BatchReader:
         """
         numbers = to_numbers(ids, "ids")
         readers = self._chosen(keys)
-        located = LocatedBatch.of(numbers, self._paths, self._borders, draws)
+        located = LocatedBatch.of(numbers, self._paths, self.starts.borders, draws)
         layouts = self._layouts(readers, located)
         memory = self._memory
         batch = {
@@ -156,7 +155,7 @@ class BatchReader:
         if len(parts) < 2 or not self._memory.can_be_divided:
             return [self.read(ids[part], draws=draws) for part in parts]
         readers = self._chosen(None)
-        located = LocatedBatch.of(ids, self._paths, self._borders, draws)
+        located = LocatedBatch.of(ids, self._paths, self.starts.borders, draws)
         layouts = self._layouts(readers, located)
         arrays = {
             one.key: self._memory.flat(layouts[one.key].total, one.dtype).numpy()
@@ -222,7 +221,7 @@ class BatchReader:
 
     def chunk_needs(self, draws: SampleDraws | None = None) -> ChunkNeeds | None:
         """The chunks that an epoch will decode; None if rows are read alone."""
-        return ChunkNeeds(self.index, self._chunks, draws) if self._chunks else None
+        return ChunkNeeds(self.index, self._chunks, self.starts.shifts(draws)) if self._chunks else None
 
     def decode(self, ids: Int64Array, reads: int, draws: SampleDraws | None = None) -> None:
         """Decode the chunks of some samples, ``(N,)``; see `Reader.decode_ahead`."""
@@ -234,31 +233,14 @@ class BatchReader:
         self, ids: Int64Array, draws: SampleDraws | None
     ) -> Iterator[tuple[Sequence[str], list[ReadRequest], list[BoxRequest]]]:
         """What is read for some samples: files, and requests for rows and boxes without buffers."""
-        located = LocatedBatch.of(ids, self._paths, self._borders, draws)
+        located = LocatedBatch.of(ids, self._paths, self.starts.borders, draws)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
         return ((files, *divided_by_kind(group)) for files, group in by_files(located.paths, asked))
 
-    def starts(self, ids: Int64Array, draws: SampleDraws | None = None) -> Int64Array:
-        """The first entry of samples along each axis of a window, ``(N, axes)``: the row in its series, then others.
-
-        Args:
-            ids: numbers of the samples in the index, ``(N,)``.
-            draws: what is drawn for each sample; None for the cells that they are numbered by.
-        """
-        starts = self.index.starts(self.index.locate(ids))
-        if self._borders is None or draws is None or not draws.jitters:
-            return starts
-        room = self._borders.room(ids, draws)
-        if room.shift is not None:
-            starts[:, 0] += room.shift
-        if room.others is not None:
-            starts[:, 1:] = room.others
-        return starts
-
     def ragged_delivery(self) -> RaggedDelivery:
         """What delivers samples of different shapes."""
-        return RaggedDelivery(self.fields, self.index, self._memory, self.access.max_padded_bytes)
+        return RaggedDelivery(self.fields, self.index, self._memory, self.access.most_padded_bytes)
 
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
@@ -332,10 +314,7 @@ class BatchReader:
                     raise self._missing(self._readers[key].plan, located)
                 tensor = delivery.deliver(tensor, ids, layout)
                 batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
-        if self._zeroed and self._borders is not None:
-            room = self._borders.room(ids, located.draws)
-            for key in batch.keys() & self._zeroed.keys():
-                _put_zeros(batch[key], self._zeroed[key], room)
+        self.starts.put_zeros(batch, ids, located.draws)
         return batch
 
     def _constant_cache(self) -> ConstantCache:
@@ -347,17 +326,3 @@ class BatchReader:
         checked = make_field_reader(plan, context)
         self._read([checked], {plan.key: checked.buffer_for(located)}, located)
         return MissingDataError(f"{plan.title} holds a number that represents a missing value")
-
-
-def _put_zeros(values: torch.Tensor | RaggedValues, plan: FieldPlan, room: Room) -> None:
-    """Put zeros where entries of windows are padding, ``(N, …)``."""
-    field, axes = row_field_of(plan), window_axes_of(plan)
-    if field is None or not axes:
-        return
-    is_padding = torch.from_numpy(room.padding_of(field))
-    if isinstance(values, RaggedValues):  # windows along one axis, the first one
-        for view, is_zero in zip(values.views(), is_padding, strict=True):
-            view[is_zero] = 0
-        return
-    entries = torch.movedim(values, [axis + 1 for axis in axes], list(range(1, len(axes) + 1)))
-    entries[is_padding] = 0

@@ -21,9 +21,10 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sample_lengths import SampleLengths, sample_lengths
 from h5lightning.planning.selection import Selection
 
-__all__ = ["FieldSizes", "LengthSizes", "length_sizes", "read_sizes"]
+__all__ = ["FieldSizes", "LengthSizes", "bucket_field", "length_sizes", "read_sizes"]
 
 _OPTION = "shuffle.bucket"
+_LENGTH = "length:"  # before the key of a field, as in the path of a field
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,12 @@ class LengthSizes(Frozen):
         return self.lengths.sample_lengths(self.selection(positions))
 
 
+def bucket_field(shuffle: Shuffle) -> str | None:
+    """The field whose numbers samples are bucketed by; None without a bucket, and for lengths."""
+    is_length = (shuffle.bucket or "").startswith(_LENGTH)
+    return None if is_length else shuffle.bucket
+
+
 def read_sizes(dataset: SampleDataset, shuffle: Shuffle) -> FieldSizes | None:
     """The numbers of the field that samples of a split are bucketed by; None where no field is named for it.
 
@@ -66,7 +73,7 @@ def read_sizes(dataset: SampleDataset, shuffle: Shuffle) -> FieldSizes | None:
         FieldError: it does not have one number for each sample, or one of them is NaN.
         BadFileError: a file cannot be read.
     """
-    key = shuffle.bucket_field
+    key = bucket_field(shuffle)
     if key is None or not len(dataset):
         return None
     check_number_field(dataset, key, _OPTION)
@@ -95,20 +102,25 @@ def length_sizes(
 
     Raises:
         MissingFieldError: there is no such field.
-        FieldError: all of its samples have one length.
+        FieldError: all of its samples have one length, or they differ along several axes.
     """
-    key = shuffle.bucket_length_of
-    if key is None:
+    if shuffle.bucket is None or not shuffle.bucket.startswith(_LENGTH):
         return None
+    key = shuffle.bucket.removeprefix(_LENGTH)
     by_key = {plan.key: plan for plan in plans}
     if key not in by_key:
         raise MissingFieldError(
             f"{_OPTION}={shuffle.bucket!r} must name one of the fields, found {key!r}{did_you_mean(key, by_key)}"
         )
+    shape = by_key[key].spec.shape
+    if shape.count(None) > 1:
+        raise FieldError(
+            f"{_OPTION}={shuffle.bucket!r}: the samples of field {key!r} have the shape {shape}, but one axis must "
+            "differ: name a field with one number for each sample"
+        )
     lengths = sample_lengths(by_key[key], index)
     least, greatest = (0, 0) if lengths is None else lengths.range
     if lengths is None or least == greatest:
-        shape = by_key[key].spec.shape
         raise FieldError(
             f"{_OPTION}={shuffle.bucket!r}: all samples of field {key!r} have one length (their shape is {shape}), so "
             "that there is nothing to sort by: leave bucket out, or name a field with one number for each sample"

@@ -10,11 +10,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.progress import progress_bar
 from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.fields import FieldSpec
+from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.sample_lengths import sample_lengths
 
 __all__ = ["check_number_field", "described_sample", "read_numbers"]
 
@@ -38,7 +41,12 @@ def check_number_field(dataset: SampleDataset, key: str, option: str) -> FieldSp
         raise MissingFieldError(
             f"{option} must name one of the fields, found {key!r}{did_you_mean(key, dataset.field_spec)}"
         )
-    if spec.varies or math.prod(spec.fixed_shape) != 1:
+    if spec.varies:
+        raise FieldError(
+            f"{option} needs one value for each sample, and samples of field {key!r} have the shape {spec.shape}: a "
+            f"field with the path 'length:{key}' has their lengths"
+        )
+    if math.prod(spec.fixed_shape) != 1:
         raise FieldError(
             f"{option} needs one value for each sample, field {key!r} has the shape {spec.shape}. Where a sample has "
             "several rows, Field(path, steps=(0, 1)) gives that of the first"
@@ -55,6 +63,9 @@ def read_numbers(dataset: SampleDataset, key: str, purpose: str) -> npt.NDArray[
         BadFileError: a file cannot be read.
     """
     size = len(dataset)
+    plan = dataset.plans[key]
+    if isinstance(plan, ToldField):
+        return _told_lengths(dataset, plan)
     parts = []
     with progress_bar(f"reading {key!r} {purpose}", size) as advance:
         for start in range(0, size, _AT_ONCE):
@@ -65,6 +76,15 @@ def read_numbers(dataset: SampleDataset, key: str, purpose: str) -> npt.NDArray[
             parts.append(wide.numpy().reshape(-1).copy())
             advance(len(positions))
     return np.concatenate(parts)
+
+
+def _told_lengths(dataset: SampleDataset, plan: ToldField) -> Int64Array:
+    """The lengths of the samples of another field, which are known without reading it."""
+    target, size = dataset.plans[plan.of], len(dataset)
+    lengths = sample_lengths(target, dataset.index)
+    if lengths is None:  # all samples have one shape
+        return np.full(size, target.spec.shape[plan.axis], np.int64)
+    return lengths.sample_lengths(dataset.sample_ids(np.arange(size)))
 
 
 def described_sample(dataset: SampleDataset, position: int) -> str:

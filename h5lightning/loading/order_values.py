@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from h5lightning.core.arrays import Float64Array
-from h5lightning.loading.bucket_sizes import FieldSizes, read_sizes
+from h5lightning.loading.bucket_sizes import FieldSizes, bucket_field, read_sizes
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.sample_weights import read_weights
 from h5lightning.options import Shuffle
 
-__all__ = ["OrderValues", "read_order_values"]
+__all__ = ["OrderValues", "order_fields", "read_order_values"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,11 @@ class OrderValues:
 
     weights: Float64Array | None = None
     sizes: FieldSizes | None = None
+
+
+def order_fields(shuffle: Shuffle) -> tuple[str, ...]:
+    """The fields of which a number for each sample must be read to know the order."""
+    return tuple(key for key in (shuffle.drawn_by, bucket_field(shuffle)) if key is not None)
 
 
 def read_order_values(dataset: SampleDataset, shuffle: Shuffle) -> OrderValues:

@@ -27,7 +27,7 @@ from h5lightning.loading.requested_samples import RequestedSamples
 from h5lightning.loading.transforms import Transforms
 from h5lightning.options.checks import check_int
 from h5lightning.planning.draws import SampleDraws
-from h5lightning.planning.fields import FieldSpec
+from h5lightning.planning.fields import FieldPlan, FieldSpec
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.planning.sections import Sections, home_of
@@ -116,6 +116,11 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def stage(self) -> str:
         """The stage whose transforms are applied."""
         return self._finisher.stage
+
+    @property
+    def plans(self) -> dict[str, FieldPlan]:
+        """Key → how the field is made."""
+        return {plan.key: plan for plan in self._batches.fields.plans}
 
     @property
     def field_spec(self) -> dict[str, FieldSpec]:

@@ -10,8 +10,6 @@ from h5lightning.options.checks import check_choice, check_int, check_text, make
 
 __all__ = ["Shuffle"]
 
-_LENGTH = "length:"  # before the key of a field, as in the path of a field
-
 
 @dataclasses.dataclass(frozen=True)
 class Shuffle:
@@ -52,22 +50,6 @@ class Shuffle:
     def drawn_by(self) -> str | None:
         """The field that sets the probability of a sample; None if each sample is delivered once."""
         return self.weights if self.balance is None else self.balance
-
-    @property
-    def bucket_length_of(self) -> str | None:
-        """The key of the field whose lengths samples are bucketed by; None without them."""
-        bucket = self.bucket or ""
-        return bucket.removeprefix(_LENGTH) if bucket.startswith(_LENGTH) else None
-
-    @property
-    def bucket_field(self) -> str | None:
-        """The key of the field whose numbers samples are bucketed by; None without it."""
-        return self.bucket if self.bucket_length_of is None else None
-
-    @property
-    def read_fields(self) -> tuple[str, ...]:
-        """The fields of which a number for each sample must be read to know the order."""
-        return tuple(key for key in (self.drawn_by, self.bucket_field) if key is not None)
 
     def _check_drawing(self) -> None:
         if self.weights is not None and self.balance is not None:

@@ -11,8 +11,9 @@ import numpy as np
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.options import Windows
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.draws import SampleDraws
-from h5lightning.planning.fields import BoxField, RowField
+from h5lightning.planning.fields import RowField
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import Location, SampleIndex
 from h5lightning.planning.reach import WindowReach

@@ -11,7 +11,8 @@ from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Field, Rows, Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
-from h5lightning.planning.box_fields import plan_box
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.box_planning import plan_box
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
     check_encodings,
@@ -21,7 +22,6 @@ from h5lightning.planning.conventions.encoding_checks import (
     shared_classes,
 )
 from h5lightning.planning.fields import (
-    BoxField,
     ConstantField,
     FieldPlan,
     FieldSpec,
@@ -69,11 +69,7 @@ def plan_rows(
     rows = _rows(compared, key, field, samples, lengths, extra_rows)
     stored["steps"] = rows.steps
     if is_box:
-        if rows.runs is not None or field.ragged != "error":
-            raise OptionError(
-                f"field {key!r}: samples of different shapes, and Whole(take=…), need rows along the first axis"
-            )
-        return plan_box(compared, key, field, samples, stored, delivered)
+        return plan_box(compared, key, field, samples, rows, stored, delivered)
     if isinstance(rows.runs, EntryRuns):
         row_numbers = rows.runs.row_numbers
     shape = SampleShape(() if rows.steps is None else (rows.count,), row_shape, shapes, rows.mean)

@@ -17,7 +17,7 @@ from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, Series, SingleField, Whole, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.attribute_fields import plan_attribute
-from h5lightning.planning.box_fields import other_lengths
+from h5lightning.planning.box_planning import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList

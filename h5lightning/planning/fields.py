@@ -18,11 +18,10 @@ from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.ragged import Ragged, RowShapes
-from h5lightning.planning.row_numbers import IN_UNIT, AlongAxes, RowNumbers
+from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
 
 __all__ = [
     "AttributeField",
-    "BoxField",
     "ConstantField",
     "FieldPlan",
     "FieldSpec",
@@ -35,7 +34,6 @@ __all__ = [
     "StoredForm",
     "check_dtype",
     "row_field_of",
-    "window_axes_of",
 ]
 
 _MOST_NAMED = 3
@@ -221,42 +219,6 @@ class RowField(StoredField):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class BoxField(RowField):
-    """Rows along another axis than the leading ones, or windows along several axes: a sample is a box of the dataset.
-
-    Args:
-        row_numbers: the axes of the dataset.
-        sizes: entries that a sample has along each axis of the dataset; 1 along that of series, ``(ndim,)``.
-        element_shape: shape of one value of a column that holds arrays; ``()`` for all else.
-    """
-
-    row_numbers: AlongAxes
-    sizes: tuple[int, ...]
-    element_shape: tuple[int, ...] = ()
-
-    @property
-    def row_axis(self) -> int:
-        """The axis of the dataset along which its rows lie."""
-        return self.row_numbers.axes[0]
-
-    @property
-    def other_axes(self) -> tuple[int, ...]:
-        """The axes of the dataset along which windows lie too."""
-        return self.row_numbers.axes[1:]
-
-    @property
-    def sample_axes(self) -> tuple[int, ...]:
-        """The axis of the dataset that each axis of a sample is, without those of array columns."""
-        gone = {self.row_numbers.series_axis, *([self.row_axis] if self.steps is None else [])}
-        return tuple(axis for axis in range(len(self.sizes)) if axis not in gone)
-
-    @property
-    def window_axes(self) -> tuple[int, ...]:
-        """The axes of a sample that are those of its window: that of the steps, and the other ones."""
-        return tuple(self.sample_axes.index(axis) for axis in self.row_numbers.axes)
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ConstantField(StoredField):
     """A dataset without a sample axis: each sample of a file gets all of it."""
 
@@ -351,17 +313,6 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
-
-
-def window_axes_of(plan: FieldPlan) -> tuple[int, ...]:
-    """The axes of a sample of a field that are those of its window; none for samples of one row."""
-    first = row_field_of(plan)
-    if first is None or first.steps is None:
-        return ()
-    axes = first.window_axes if isinstance(first, BoxField) else (0,)
-    if isinstance(plan, JoinedField) and len(plan.spec.shape) > len(first.spec.shape):
-        return tuple(axis + (axis >= plan.axis) for axis in axes)
-    return axes
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

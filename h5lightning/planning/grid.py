@@ -94,7 +94,7 @@ def covered(
     counts: Int64Array, stride: int | Int64Array, span: int | Int64Array, length: Int64Array
 ) -> Int64Array:
     """How many of so many entries lie in windows that begin at every ``stride``-th of them; arrays of one shape."""
-    # Windows that do not touch leave gaps.
-    inside = np.where(counts > 0, (counts - 1) * np.minimum(stride, span) + span, 0)
-    entries: Int64Array = np.minimum(inside, length)
+    # Windows that do not touch leave gaps, and the last one may reach beyond the end.
+    last = np.minimum(span, length - (counts - 1) * stride)
+    entries: Int64Array = np.where(counts > 0, (counts - 1) * np.minimum(stride, span) + last, 0)
     return entries

@@ -11,7 +11,8 @@ import numpy as np
 
 from h5lightning.errors import FieldError, OptionError
 from h5lightning.options import Field, SingleField
-from h5lightning.planning.fields import BoxField, FieldSpec, JoinedField, RowField, StoredField, StoredForm
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import FieldSpec, JoinedField, RowField, StoredField, StoredForm
 from h5lightning.planning.ragged import Ragged
 from h5lightning.planning.values.conversions import delivery_dtype, wider_type
 
@@ -43,13 +44,18 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         FieldError: shapes that do not join.
     """
     parts = field.parts()
-    joined = joined_shape(field.join, [_joined_part(plan) for plan in plans])
+    joined = _joined(field.join, plans)
     if joined is None:
         raise FieldError(f"field {key!r}: {_unequal(field, parts, plans)}")
     dtype = _common_dtype(key, field, parts, plans)
     first = plans[0]
     has_steps = isinstance(first, RowField) and not isinstance(first, BoxField) and first.steps is not None
     steps = first.spec.shape[:1] if has_steps else ()
+    if isinstance(first, BoxField) and first.ragged is not None:
+        raise FieldError(
+            f"field {key!r}: whole series along another axis than the first, of different lengths, cannot be joined: "
+            "make a field of each, and join them in a transform"
+        )
     classes = {plan.spec.classes for plan in plans}
     spec = FieldSpec(
         (*steps, *joined.shape),
@@ -78,21 +84,33 @@ def _ragged(plans: Sequence[StoredField], joined: JoinedShape) -> Ragged | None:
     return Ragged(first.mode, rows * math.prod(joined.shape))
 
 
+def _joined(join: str, plans: Sequence[StoredField]) -> JoinedShape | None:
+    """How the values of fields are joined: rows; or whole samples, where rows do not come first."""
+    shapes = [_joined_part(plan) for plan in plans]
+    first = plans[0]
+    if not isinstance(first, BoxField) or join != "concat":
+        return joined_shape(join, shapes)
+    # Never along an axis of the window: that is time.
+    others = [axis for axis in range(len(shapes[0])) if axis not in first.window_axes]
+    return joined_shape("concat" if others else "last", shapes, others[-1] if others else None)
+
+
 def _joined_part(plan: StoredField) -> Shape:
     """The shape of what is joined: of a row; or of a whole sample, where rows do not come first."""
-    return plan.spec.fixed_shape if isinstance(plan, BoxField) else plan.row_shape
+    return plan.sample_shape if isinstance(plan, BoxField) else plan.row_shape
 
 
-def joined_shape(join: str, shapes: Sequence[Shape]) -> JoinedShape | None:
+def joined_shape(join: str, shapes: Sequence[Shape], concat_axis: int | None = None) -> JoinedShape | None:
     """How values of some shapes are joined; None if they do not fit.
 
     Args:
         join: see `Field`.
         shapes: the shape of one row of each, or of a whole constant.
+        concat_axis: the axis of ``concat``; None for the last one.
     """
     least = min(map(len, shapes))
     if join == "concat" and least:
-        axis = least - 1
+        axis = least - 1 if concat_axis is None else concat_axis
         full = list(shapes)
     else:
         axis = 0 if join == "first" else least
@@ -112,8 +130,7 @@ def _unequal(field: Field, parts: Sequence[SingleField], plans: Sequence[StoredF
     i, j = next(
         (i, j)
         for i, j in pairs
-        if joined_shape(field.join, [_joined_part(plans[j]), _joined_part(plans[i])]) is None
-        or _is_bridged(plans, i, j)
+        if _joined(field.join, [plans[j], plans[i]]) is None or _is_bridged(plans, i, j)
     )
     texts = [f"{_named(parts[k])} has the shape {_joined_part(plans[k])}" for k in (j, i)]
     rule = {

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.fields import ConstantField, FieldPlan, RowField
 from h5lightning.planning.ragged import UnitValues
 from h5lightning.planning.row_runs import RowRuns
 
-__all__ = ["NestedField", "RaggedAttributeField", "RunField", "ToldField"]
+__all__ = ["BoxRunField", "NestedField", "RaggedAttributeField", "RunField", "ToldField"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RunField(RowField):
     """A field whose samples have their own numbers of rows, or rows that are drawn.
+
+    Args:
+        runs: finds the rows of each sample.
+    """
+
+    runs: RowRuns
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BoxRunField(BoxField):
+    """Whole series along another axis than the first, with their own numbers of rows, or rows that are drawn.
 
     Args:
         runs: finds the rows of each sample.

@@ -13,6 +13,7 @@ from h5lightning.core.formatting import counted
 from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, SingleField, Windows
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.box_field import window_axes_of
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.fields import FieldPlan, FieldSpec, StoredForm
@@ -220,7 +221,7 @@ def plan_told(key: str, field: Field, plans: Mapping[str, FieldPlan]) -> ToldFie
             f"field {key!r}: the samples of {target!r} have the shape {plan.spec.shape}: '{field.path}' tells of one "
             "axis, so that one must differ. In a transform, sizes can be an entry of their own"
         )
-    axis = varying[0] if varying else 0
+    axis = varying[0] if varying else next(iter(window_axes_of(plan)), 0)
     spec = FieldSpec((plan.spec.shape[axis],), "bool") if is_padding else FieldSpec((), "int64")
     forms = (StoredForm("|b1" if is_padding else "<i8"),)
     return ToldField(

@@ -49,7 +49,7 @@ class SeriesLengths(Frozen):
     def range(self) -> tuple[int, int]:
         """The least and the greatest length of all samples."""
         lengths = self._of_series(np.flatnonzero(self.index.series_samples))
-        return int(lengths.min(initial=0)), int(lengths.max(initial=0))
+        return (int(lengths.min()), int(lengths.max())) if lengths.size else (0, 0)
 
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""
@@ -114,21 +114,22 @@ class ShapeLengths(Frozen):
 
 
 def sample_lengths(plan: FieldPlan, index: SampleIndex) -> SampleLengths | None:
-    """The lengths of the samples of a field; None if its samples have one length, whatever the data are.
+    """The lengths of the samples of a field along the axis that differs; None unless one axis does.
 
     Args:
         plan: the field.
         index: all samples.
     """
     field = row_field_of(plan)
-    if isinstance(field, RunField) and isinstance(field.runs, EntryRuns):
-        return EntryLengths(index, field.runs.row_numbers.index)
-    if field is not None and isinstance(index.samples, Whole):
-        return SeriesLengths(index, field, index.samples.take)
+    varying = [axis for axis, length in enumerate(plan.spec.shape) if length is None]
+    if field is not None and varying == [0]:
+        if isinstance(field, RunField) and isinstance(field.runs, EntryRuns):
+            return EntryLengths(index, field.runs.row_numbers.index)
+        if isinstance(index.samples, Whole):
+            return SeriesLengths(index, field, index.samples.take)
     shapes = plan.shapes if isinstance(plan, StoredField) else None
     if isinstance(plan, RaggedAttributeField):
         shapes = RowShapes(plan.values.shapes, plan.values.of_unit)
-    varying = [axis for axis, length in enumerate(plan.spec.shape) if length is None]
-    if shapes is None or not varying:
+    if shapes is None or len(varying) != 1:
         return None
     return ShapeLengths(index, shapes, varying[0] - (len(plan.spec.shape) - shapes.shapes.shape[1]))

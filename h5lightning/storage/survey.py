@@ -17,6 +17,7 @@ from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -24,13 +25,13 @@ from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import plan_fields
-from h5lightning.planning.fields import BoxField, Fields
+from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
-from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
+from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.axes import with_axes, with_positive_axes
@@ -104,9 +105,11 @@ class DataSurvey(Frozen):
         rows = self.fields.row_fields
         in_unit = (plan for plan in rows if plan.row_numbers.is_in_unit)
         largest = max(in_unit, key=lambda plan: plan.row_bytes, default=None)
+        row_bytes = sum(plan.row_bytes for plan in rows)
         if largest is None:  # all fields have rows of an index
-            return RowLayout(np.ones(self.catalog.unit_count, np.int64), sum(plan.row_bytes for plan in rows))
-        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
+            return RowLayout(np.ones(self.catalog.unit_count, np.int64), row_bytes)
+        chunks = chunk_rows(self.catalog, largest, rows_beside)
+        return RowLayout(chunks, row_bytes, box_chunks(self.catalog, rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import h5py
 import numpy as np
@@ -23,7 +24,9 @@ DEFAULT = 1 << 20  # instead of 256 MiB
 @pytest.fixture(autouse=True)
 def _small_default(monkeypatch) -> None:
     """A default that small files can exceed."""
-    monkeypatch.setattr(Shuffle.__init__, "__defaults__", ("auto", DEFAULT, None, None))
+    usual = Shuffle().window_bytes
+    defaults = [DEFAULT if value == usual else value for value in Shuffle.__init__.__defaults__]
+    monkeypatch.setattr(Shuffle.__init__, "__defaults__", tuple(defaults))
 
 
 @pytest.fixture
@@ -217,3 +220,21 @@ def test_worker_processes_that_share_no_chunks_are_advised_against(
     assert ("Use num_workers=0" in text) != is_shared
     for options in ({"fields": ("plain",), "num_workers": 2}, {"num_workers": 0}, {"num_workers": 1}):
         assert "Use num_workers" not in str(module(ready, files, cache=2 * ALL_BYTES, **options).summary())
+
+
+def test_the_samples_of_bucketed_steps_need_a_cache_too(ready, files) -> None:
+    """Of 50 steps, beside the shuffle window; and the ranks do not divide the chunks, so that each needs it."""
+    with h5py.File(files, "r+") as file:
+        file["n"] = np.arange(ROWS) % 7
+    fields, bucket = ("x", "n"), {"mode": "block", "bucket": "n"}
+    text = str(module(ready, files, cache=DEFAULT, fields=fields, shuffle=bucket).summary())
+    assert (
+        "The samples of 50 steps are bucketed: with the shuffle window, they need more than access.cache_bytes"
+        in text
+    )
+    needed = int(re.search(r"in each process\. Set it to at least (\d+)", text).group(1))
+    assert needed > DEFAULT
+    enough = module(ready, files, cache=needed, fields=fields, shuffle=bucket)
+    assert "they need more than" not in str(enough.summary())
+    plain = module(ready, files, cache=DEFAULT, fields=fields, shuffle="block")
+    assert "they need more than" not in str(plain.summary())

@@ -8,6 +8,11 @@ from field_files import Request, as_stored, assert_rounded, assert_same, follow
 
 from h5lightning import Windows
 from h5lightning.errors import UnsupportedFieldError
+from h5lightning.options import Access, Field
+from h5lightning.planning.series.row_index import OtherRows, check_row_index, row_index_of
+from h5lightning.storage.discovery import discover
+from h5lightning.storage.indexing.build_catalog import build_catalog
+from h5lightning.storage.survey_request import scan_request
 
 pytestmark = pytest.mark.timeout(120)
 PROGRAM = "by_pynwb"
@@ -66,3 +71,17 @@ def test_spike_times_of_several_units_are_not_rows(written):
     found = follow(request, error)
     assert_same(found["decode=stored"]["units/spike_times"], files.expected["units/spike_times"])
     assert_same(Request.of(files.files, "units/depth").read()["units/depth"], files.expected["units/depth"])
+
+
+@pytest.mark.parametrize("has_others", [False, True])
+def test_units_without_spikes_are_rows_too(written, has_others):
+    files = written(PROGRAM, "silent_units")
+    field = Field("units/spike_times", index="units/spike_times_index", ragged="list")
+    request = scan_request({"spikes": field}, None, Access(), None, labels=True)
+    catalog = build_catalog(discover(str(files.files)), request, access=Access(), progress=False).catalog
+    others = OtherRows("units/id", np.asarray([4, 4])) if has_others else None
+    (part,), every = field.parts(), np.arange(2)
+    rows, remarks = check_row_index(catalog, every, part, others, "spikes")
+    assert (rows.tolist(), remarks) == ([4, 4], ())
+    index = row_index_of(catalog, every, part, None if others is None else others.rows)
+    np.testing.assert_array_equal(index.lengths.reshape(2, 4), files.expected["sizes"])

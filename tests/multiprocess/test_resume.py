@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from training_jobs import Jobs
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
-SUPPORT = Path(__file__).parents[1] / "support"
 LENGTHS = (13, 9, 20, 8)
 SAMPLES, TRAINED, EPOCHS, STEPS = sum(LENGTHS), 40, 3, 7
 DATA = {"batch_size": 3, "split": {"val": 0.2, "test": None, "by": "sample"}}
-
-
-class Jobs:
-    """Runs jobs of `rank_jobs`, one after the other, over the same files."""
-
-    def __init__(self, files: str, folder: Path) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, str(SUPPORT / "rank_jobs.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
-        )  # fmt: skip
-        self._files = files
-        self.folder = folder
-
-    def run(self, name: str, **job: Any) -> dict[str, Any]:
-        """How a job ended, and what its model has seen on each rank, if it came to its end."""
-        fixed = {
-            "files": self._files,
-            "folder": str(self.folder / name),
-            "samples": SAMPLES,
-            "epochs": EPOCHS,
-        }
-        job = {"world": 2, **fixed, **job, "data": {**DATA, **job.get("data", {})}}
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-        ended = json.loads(self._process.stdout.readline())
-        written = [
-            self.folder / name / f"rank-{rank}-{job.get('fits', 1) - 1}.json" for rank in range(job["world"])
-        ]
-        return {**ended, "ranks": [json.loads(one.read_text()) for one in written if one.exists()]}
-
-    def resume(self, checkpoint: str, **job: Any) -> dict[str, Any]:
-        """Resume one, which must come to its end."""
-        name = f"again-{len(list(self.folder.iterdir()))}"
-        ended = self.run(name, checkpoint=str(self.folder / f"{checkpoint}.ckpt"), **job)
-        assert not ended["killed"]
-        assert ended["errors"] == []
-        return ended
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        finally:
-            self._process.kill()
-            self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +22,8 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, write_one: Callable[..., None
     folder = tmp_path_factory.mktemp("runs")
     for number, rows in enumerate(LENGTHS):
         write_one(folder / f"{number}.h5", number, rows)
-    jobs = Jobs(str(folder / "*.h5"), tmp_path_factory.mktemp("jobs"))
+    fixed = {"samples": SAMPLES, "epochs": EPOCHS, "data": DATA}
+    jobs = Jobs(str(folder / "*.h5"), tmp_path_factory.mktemp("jobs"), **fixed)
     yield jobs
     jobs.close()
 

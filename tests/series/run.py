@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 from judging.campaign import run
-from judging.drawing import KINDS
+from judging.drawing import KINDS, STYLES
 
 
 def main() -> int:
@@ -25,12 +25,20 @@ def main() -> int:
         "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument(
+        "--styles", nargs="+", choices=STYLES, default=STYLES, metavar="STYLE", help=f"of {', '.join(STYLES)}"
+    )
+    parser.add_argument(
         "--no-shrink", action="store_true", help="print the first case that fails, as it was drawn"
     )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     tally = run(
-        options.cases, options.seed, options.folder, kinds=options.kinds, shrinks=not options.no_shrink
+        options.cases,
+        options.seed,
+        options.folder,
+        kinds=options.kinds,
+        styles=options.styles,
+        shrinks=not options.no_shrink,
     )
     sys.stdout.write(tally.markdown())
     if tally.failure:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from judging import batches, draws
 from judging import judge as judging
+from judging.buckets import check_buckets
 from judging.campaign import run
 from judging.contract import Contract, Sample
 from judging.disagreement import DisagreementError
 from judging.divisions import RefusedError, divide
-from judging.drawing import KINDS
+from judging.drawing import KINDS, STYLES
 from judging.judge import judge
 from judging.options import Case
 from judging.trees import FileTree, Stored, Tree
+
+from h5lightning.planning.draws import SampleDraws
 
 RUN = Path(__file__).with_name("run.py")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -28,18 +34,28 @@ GROUPS = (
     ("files", "axis", "names and table"),
     ("ends", "offsets", "lengths", "stops", "flags", "runs"),
 )
+PARTS = (("plain",), ("axes", "boxes"), ("whole",), ("ragged rows",))
+# How many right cases of 42 use an option, at least: else it is not tested.
+FLOORS = {
+    "plain": {"steps": 2},
+    "axes": {"jitter": 1, "axis of a field": 1},
+    "whole": {"take": 3, "ragged=pad": 3, "ragged=list": 2, "ragged=concat": 2, "length: of ragged": 3},
+    "ragged rows": {"ragged=pad": 2, "ragged=list": 1, "ragged=concat": 1, "length: of ragged": 3},
+}
 
 
-@pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("kinds", GROUPS, ids=["names", "other places", "tables"])
+@pytest.mark.parametrize("styles", PARTS, ids=[" and ".join(styles) for styles in PARTS])
+@pytest.mark.parametrize("number", range(3))
 @pytest.mark.timeout(120)
-def test_random_series(kinds, number):
+def test_random_series(number, styles):
     """12 × 42 cases."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tally = run(42, number, MEMORY, kinds=kinds)
+        tally = run(42, number, MEMORY, kinds=GROUPS[number], styles=styles)
     assert not tally.failure, tally.failure
     assert tally.of("right") >= 10, tally.markdown()
+    lacking = {name for name, least in FLOORS[styles[0]].items() if tally.of("right", name) < least}
+    assert not lacking, tally.markdown()
 
 
 @pytest.mark.campaign
@@ -132,6 +148,86 @@ def test_an_error_that_does_not_come_is_found(monkeypatch):
         judge(CASE)
 
 
+RAGGED = replace(
+    CASE,
+    fields={"x": {"path": "data/*/x", "ragged": "pad"}, "n": "length:x", "gone": "pad:x"},
+    samples={"kind": "whole"},
+    options={"batch_size": 3, "seed": 1, "shuffle": {"mode": "full", "bucket": "length:x"}},
+)
+TAKEN = replace(
+    RAGGED,
+    samples={"kind": "whole", "take": 5},
+    tree=demos(40, 60, 50, 40),
+    world=1,
+    options={"batch_size": 3},
+)
+JITTERED = replace(CASE, tree=demos(200, 180), samples={"length": 2, "stride": 9, "jitter": True}, world=1)
+CROPS = replace(
+    CASE,
+    tree=Tree((("data0.h5", FileTree((Stored("x", (6, 7, 5), "<i4", 7),))),)),
+    fields={"x": "x", "gone": "pad:x"},
+    samples={"length": [2, 3, 2], "stride": 3, "axis": [0, 2, 1], "pad": "zero"},
+    split={"by": "block", "val": 0.5, "test": None},
+)
+
+
+@pytest.mark.parametrize(
+    "case", [RAGGED, TAKEN, JITTERED, CROPS], ids=["ragged", "taken", "jittered", "crops"]
+)
+def test_cases_of_newer_options_are_right(case):
+    assert judge(case) == "right"
+
+
+@pytest.mark.parametrize(
+    ("case", "place", "spoiled"),
+    [
+        (RAGGED, "told", lambda found: [one + 1 for one in found]),
+        (RAGGED, "finished", lambda found: found[..., ::-1]),
+        (TAKEN, "finished", lambda found: found[..., ::-1]),
+        (CROPS, "finished", lambda found: found[..., ::-1]),
+    ],
+    ids=["lengths", "ragged values", "rows that were taken", "crops"],
+)
+def test_newer_options_that_differ_are_found(monkeypatch, case, place, spoiled):
+    original = getattr(batches, place)
+    monkeypatch.setattr(batches, place, lambda *args: spoiled(original(*args)))
+    with pytest.raises(DisagreementError):
+        judge(case)
+
+
+def test_starts_outside_of_their_cells_are_found(monkeypatch):
+    monkeypatch.setattr(draws, "drawable_starts", lambda *args: [[args[-1][0]]])
+    with pytest.raises(DisagreementError, match="one for all fields"):
+        judge(JITTERED)
+
+
+def test_draws_that_are_the_same_in_each_epoch_are_found(monkeypatch):
+    original = SampleDraws.of_stage
+    monkeypatch.setattr(SampleDraws, "of_stage", lambda stage, seed, _: original(stage, seed, 0))
+    for case in (TAKEN, JITTERED):
+        with pytest.raises(DisagreementError, match="draws of epochs"):
+            judge(case)
+
+
+def test_draws_that_are_not_uniform_are_found():
+    seen = draws.SeenDraws()
+    for number in range(300):
+        seen.add((0, number), draws.Drawn(Sample(0, number % 3)), [[0, 1, 2, 3]], 9)
+    assert [text.partition(" came")[0] for text in seen.unlikely()] == [
+        f"('starts', 4): {place}" for place in (3,)
+    ]
+
+
+def test_batches_of_unlike_lengths_are_found():
+    with pytest.raises(DisagreementError, match="sizes of steps"):
+        check_buckets(contract_of(RAGGED, demos(5, 9, 4, 8)), "length:x", [[[0, 1], [2, 3]]], 2)
+
+
+def contract_of(case, tree):
+    with tempfile.TemporaryDirectory() as folder:
+        return Contract(replace(case, tree=tree), tree.write(folder))
+
+
 def test_the_program_of_a_case_runs(tmp_path):
     program = tmp_path / "case.py"
     program.write_text(CASE.program())
@@ -198,3 +294,4 @@ def test_tables_of_the_contract(options, values, expected):
 
 def test_all_kinds_are_drawn_in_the_suite():
     assert sorted(kind for group in GROUPS for kind in group) == sorted(KINDS)
+    assert sorted(style for part in PARTS for style in part) == sorted(STYLES)

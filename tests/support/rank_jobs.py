@@ -130,7 +130,7 @@ def fit(job: dict[str, Any], rank: int) -> None:
         seed_everything(job["seed_everything"] + (rank if job.get("seeds_differ") else 0), verbose=False)
     transform = fails_once if "FAILS_AT_SAMPLE" in os.environ else None
     data = {**job["data"], **job.get("data_of_rank", {}).get(str(rank), {})}
-    dm = H5DataModule(job["files"], ["x"], provenance=True, transform=transform, **data)
+    dm = H5DataModule(job["files"], job.get("fields", ["x"]), provenance=True, transform=transform, **data)
     saving = []
     if "save_every" in job:
         saving = [Saving(folder, job["save_every"], job.get("terminate_after_step"))]

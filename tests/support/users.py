@@ -16,13 +16,14 @@ from h5lightning import H5DataModule
 __all__ = ["Place", "Sample", "check_user", "delivered", "train"]
 
 Array = npt.NDArray[Any]
-Place = tuple[str, str, int]  # name of the file, name of the series, row
+# Name of the file, name of the series, row; of windows along several axes, the start along each.
+Place = tuple[str, str, int | tuple[int, ...]]
 Sample = Mapping[str, Array]
 STAGES = ("train", "val", "test")
 
 
 class _Tiny(LightningModule):
-    """A model of one weight, which every floating field goes through."""
+    """A model of one weight, which every floating field goes through; all fields, where none is floating."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,8 +32,9 @@ class _Tiny(LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         self.steps += 1
-        values = [value for value in batch.values() if value.is_floating_point()]
-        return sum(((self.weight * value.float()).mean() - 1) ** 2 for value in values)  # type: ignore[return-value]
+        values = [one for value in batch.values() for one in (value if isinstance(value, list) else [value])]
+        floating = [value.abs() for value in values if value.is_floating_point() or value.is_complex()]
+        return sum(((self.weight * value.float()).mean() - 1) ** 2 for value in floating or values)  # type: ignore[return-value]
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         assert batch
@@ -52,17 +54,46 @@ def train(dm: H5DataModule, steps: int = 2) -> None:
     assert model.steps == steps
 
 
-def delivered(dm: H5DataModule) -> dict[str, dict[Place, Sample]]:
-    """Split → the samples that its loader delivers, each once, by where they lie."""
+def _split_samples(batch: dict[str, Any], ragged: Mapping[str, str]) -> dict[str, list[Array]]:
+    """Key → the value of each sample of a batch, without what pads it.
+
+    Args:
+        batch: what a loader delivers.
+        ragged: key of a field that is padded or concatenated → key of its lengths.
+    """
+    found: dict[str, list[Array]] = {}
+    for key, values in batch.items():
+        if key not in ragged:
+            found[key] = [value.numpy() for value in values]
+            continue
+        lengths = batch[ragged[key]].tolist()
+        if values.shape[0] == sum(lengths) and values.shape[:2] != (len(lengths), max(lengths)):
+            found[key] = [value.numpy() for value in values.split(lengths)]
+            continue
+        assert values.shape[:2] == (len(lengths), max(lengths))
+        assert all(not value[length:].any() for value, length in zip(values, lengths, strict=True)), key
+        found[key] = [value[:length].numpy() for value, length in zip(values, lengths, strict=True)]
+    return found
+
+
+def delivered(dm: H5DataModule, ragged: Mapping[str, str] | None = None) -> dict[str, dict[Place, Sample]]:
+    """Split → the samples that its loader delivers, each once, by where they lie.
+
+    Args:
+        dm: with ``provenance=True``.
+        ragged: key of a field that is padded or concatenated → key of its lengths.
+    """
     found: dict[str, dict[Place, Sample]] = {}
     for stage in STAGES:
         samples: dict[Place, Sample] = {}
         for batch in getattr(dm, f"{stage}_dataloader")():
             ids = batch.pop("sample_id")
-            for number, (file, series, row) in enumerate(dm.locate(ids)):
-                place = (os.path.basename(file), series, row)
+            values = _split_samples(batch, ragged or {})
+            for number, location in enumerate(dm.locate(ids)):
+                file, series, row = location
+                place = (os.path.basename(file), series, row if len(location.start) == 1 else location.start)
                 assert place not in samples
-                samples[place] = {key: value[number].numpy() for key, value in batch.items()}
+                samples[place] = {key: value[number] for key, value in values.items()}
         found[stage] = samples
     return found
 
@@ -73,6 +104,7 @@ def check_user(
     *,
     apart: Callable[[Place], Any] = lambda place: place[:2],
     count: int | None = None,
+    ragged: Mapping[str, str] | None = None,
 ) -> dict[str, dict[Place, Sample]]:
     """Train two steps, read all splits, and compare each sample; no series is in two splits.
 
@@ -81,6 +113,7 @@ def check_user(
         expected: each sample as h5py reads it; or a function that reads one.
         apart: what must not be in two splits.
         count: samples of all splits, where ``expected`` is a function.
+        ragged: key of a field that is padded or concatenated → key of its lengths.
 
     Returns:
         The samples of each split.
@@ -88,7 +121,7 @@ def check_user(
     train(dm)
     dm.prepare_data()
     dm.setup()
-    found = delivered(dm)
+    found = delivered(dm, ragged)
     dm.teardown()
     owners: dict[Any, set[str]] = {}
     for stage, samples in found.items():

@@ -14,7 +14,7 @@ from h5lightning.loading.fields.field_decoder import FieldDecoder
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.planning.fields import BoxField
+from h5lightning.planning.box_field import BoxField
 
 __all__ = ["BoxReader"]
 

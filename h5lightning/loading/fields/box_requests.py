@@ -6,7 +6,7 @@ read for each of them, and its last entries are repeated beyond the border.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.loading.fields.run_rows import RunRows
-from h5lightning.planning.fields import BoxField, StoredForm
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import StoredForm
 from h5lightning.storage.readers.box_request import BoxRequest, DatasetArray
 
 __all__ = ["BoxRequests", "boxes_of", "whole_boxes"]
@@ -42,6 +43,16 @@ class BoxRequests:
 
     asked: list[RowRequest]
     finish: list[Callable[[], None]]
+
+    def add(self, request: RowRequest, put: Callable[[], None]) -> None:
+        """Ask for one box more, and do something once it was read."""
+        self.asked.append(request)
+        self.finish.append(put)
+
+    def extend(self, other: BoxRequests) -> None:
+        """Ask for what others ask for too."""
+        self.asked.extend(other.asked)
+        self.finish.extend(other.finish)
 
 
 def boxes_of(
@@ -110,19 +121,16 @@ class _Boxes:
         if clipped is None or not clipped.any():
             return BoxRequests([self._request(slice(None))], [])
         inside = np.flatnonzero(~clipped)
-        asked = [self._request(inside)] if inside.size else []
-        finish = []
+        found = BoxRequests([self._request(inside)] if inside.size else [], [])
         for number in np.flatnonzero(clipped).tolist():
-            request, put = self._clipped(number)
-            asked.append(request)
-            finish.append(put)
-        return BoxRequests(asked, finish)
+            found.add(*self._clipped(number))
+        return found
 
     def step(self, number: int) -> RowRequest:
         """One step of all windows."""
         starts = self._starts.copy()
         starts[:, self._plan.row_axis] += self._offsets[:, number]
-        out, sizes = self._step_of(number)
+        out, sizes = self._step_of(self._out, number)
         return self._boxes(self._files, starts, sizes, self._slots, out)
 
     def in_runs(self, runs: RunRows) -> BoxRequests:
@@ -132,36 +140,73 @@ class _Boxes:
         if rows is None:
             return self.windows()
         count = len(plan.offsets)
-        place = np.empty(len(batch.slots), np.int64)  # the sample of each slot
-        place[batch.slots] = np.arange(len(batch.slots))
-        sample, step = place[rows.slots // count], rows.slots % count
-        number_of = np.full(len(batch.slots), -1)
-        number_of[self._which] = np.arange(len(self._which))
-        is_single = np.zeros(len(batch.slots), np.bool_)
-        is_single[sample] = True
-        inside = np.flatnonzero(~is_single[self._which])
-        asked = [self._request(inside)] if inside.size else []
+        number_of = np.full(len(batch.slots), -1)  # of each slot of the batch, among the samples
+        number_of[batch.slots[self._which]] = np.arange(len(self._which))
+        numbers, steps = number_of[rows.slots // count], rows.slots % count
         files = np.arange(len(rows.borders) - 1).repeat(rows.sizes)
+        is_single = np.zeros(len(self._which), np.bool_)
+        is_single[numbers[numbers >= 0]] = True
+        is_cut = self._is_cut()
+        found = BoxRequests([], [])
+        inside = np.flatnonzero(~is_single & ~is_cut)
+        if inside.size:
+            found.asked.append(self._request(inside))
+        for number in np.flatnonzero(~is_single & is_cut).tolist():
+            found.add(*self._clipped(number))
         for one in range(count):
-            chosen = np.flatnonzero((step == one) & (number_of[sample] >= 0))
-            starts = self._starts[number_of[sample[chosen]]]
+            chosen = np.flatnonzero((steps == one) & (numbers >= 0) & ~is_cut[numbers])
+            if not chosen.size:
+                continue
+            starts = self._starts[numbers[chosen]]
             starts[:, plan.row_axis] = rows.rows[chosen]
-            out, sizes = self._step_of(one)
-            slots = self._slots[number_of[sample[chosen]]]
-            request = self._boxes(files[chosen], starts, sizes, slots, out, len(rows.paths))
-            asked.append(request._replace(paths=rows.paths))
-        return BoxRequests(asked, [])
+            out, sizes = self._step_of(self._out, one)
+            slots = self._slots[numbers[chosen]]
+            found.asked.append(self._boxes(files[chosen], starts, sizes, slots, out, rows.paths))
+        for number in np.flatnonzero(is_single & is_cut).tolist():
+            own = np.flatnonzero(numbers == number)
+            found.extend(self._cut_steps(number, steps[own], rows.rows[own], files[own], rows.paths))
+        return found
+
+    def _is_cut(self) -> BoolArray:
+        """Which windows reach beyond the end of an axis beside that of the rows, ``(n,)``."""
+        room, plan = self._batch.room, self._plan
+        if room is None or room.others is None or room.other_lengths is None or not plan.other_axes:
+            return np.zeros(len(self._which), np.bool_)
+        sizes = np.asarray([plan.sizes[axis] for axis in plan.other_axes])
+        is_cut: BoolArray = (room.others + sizes > room.other_lengths).any(axis=1)[self._which]
+        return is_cut
+
+    def _cut_steps(
+        self, number: int, steps: Int64Array, rows: Int64Array, files: Int64Array, paths: Sequence[str]
+    ) -> BoxRequests:
+        """The steps of one window in some files, which reaches beyond the end of another axis."""
+        plan = self._plan
+        entries = self._entries(number)
+        del entries[plan.row_axis]
+        sizes, starts = list(plan.sizes), self._starts[number].copy()
+        for axis, each in entries.items():
+            starts[axis], sizes[axis] = each[0], int(each[-1] - each[0]) + 1
+        inside = np.empty((1, *sizes, *plan.element_shape), self._out.dtype)
+        target = self._out[self._slots[number] : self._slots[number] + 1]
+        found = BoxRequests([], [partial(_repeat_ends, inside, target, entries)])
+        zero = np.zeros(1, np.int64)
+        for step, row, file in zip(steps.tolist(), rows.tolist(), files, strict=True):
+            starts[plan.row_axis] = row
+            out, _ = self._step_of(inside, step)
+            shape = out.shape[1 : len(sizes) + 1]
+            found.asked.append(self._boxes(np.asarray([file]), starts[None].copy(), shape, zero, out, paths))
+        return found
 
     def _all_offsets(self) -> Int64Array:
         room = self._batch.room
         return self._plan.offsets if room is None else room.clipped(self._plan)
 
-    def _step_of(self, number: int) -> tuple[Array, tuple[int, ...]]:
-        """The part of the buffer for one step, and the sizes of its boxes."""
+    def _step_of(self, out: Array, number: int) -> tuple[Array, tuple[int, ...]]:
+        """The part of a buffer for one step, and the sizes of its boxes."""
         axis = self._plan.row_axis
         sizes = (*self._plan.sizes[:axis], 1, *self._plan.sizes[axis + 1 :])
         place = (slice(None),) * (axis + 1) + (slice(number, number + 1),)
-        return self._out[place], sizes
+        return out[place], sizes
 
     def _request(self, chosen: Int64Array | slice) -> RowRequest:
         """Whole windows of some samples."""
@@ -178,25 +223,22 @@ class _Boxes:
         sizes: tuple[int, ...],
         slots: Int64Array,
         out: Array,
-        count: int | None = None,
+        paths: Sequence[str] | None = None,
     ) -> RowRequest:
-        """A request for boxes of the files that they lie in; ``files`` are their indices in the batch, ascending."""
-        count = len(self._batch.borders) - 1 if count is None else count
+        """A request for boxes of the files that they lie in.
+
+        ``files`` are their indices among ``paths``, ascending; among those of the batch, if there are no others.
+        """
+        count = len(self._batch.borders) - 1 if paths is None else len(paths)
         sizes_of = np.bincount(files, minlength=count)
         used = np.flatnonzero(sizes_of)
         borders = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes_of[used])])
         request = BoxRequest(self._source, borders, starts, sizes, slots, out)
-        return RowRequest(request, None if len(used) == count else tuple(used.tolist()))
+        return RowRequest(request, None if len(used) == count else tuple(used.tolist()), paths)
 
     def _clipped(self, number: int) -> tuple[RowRequest, Callable[[], None]]:
         """The part of one window inside of its borders, and what repeats its ends beyond them."""
-        plan, room = self._plan, self._batch.room
-        entries = {plan.row_axis: self._starts[number, plan.row_axis] + self._offsets[number]}
-        if room is not None and room.other_lengths is not None:
-            lengths = room.other_lengths[self._which[number]].tolist()
-            for axis, length in zip(plan.other_axes, lengths, strict=True):
-                first = self._starts[number, axis]
-                entries[axis] = np.arange(first, first + plan.sizes[axis]).clip(0, length - 1)
+        plan, entries = self._plan, self._entries(number)
         starts, sizes = self._starts[number].copy(), list(plan.sizes)
         for axis, each in entries.items():
             starts[axis], sizes[axis] = each[0], int(each[-1] - each[0]) + 1
@@ -205,6 +247,18 @@ class _Boxes:
         request = self._boxes(files, starts[None], tuple(sizes), np.zeros(1, np.int64), inside)
         target = self._out[self._slots[number] : self._slots[number] + 1]
         return request, partial(_repeat_ends, inside, target, entries)
+
+    def _entries(self, number: int) -> dict[int, Int64Array]:
+        """Axis of the dataset → the entry along it of each entry of a window; beyond borders, that at the border."""
+        plan, room = self._plan, self._batch.room
+        entries = {plan.row_axis: self._starts[number, plan.row_axis] + self._offsets[number]}
+        if room is not None and room.other_lengths is not None:
+            lengths = room.other_lengths[self._which[number]].tolist()
+            # A field may have windows along the rows alone.
+            for axis, length in zip(plan.other_axes, lengths, strict=False):
+                first = self._starts[number, axis]
+                entries[axis] = np.arange(first, first + plan.sizes[axis]).clip(0, length - 1)
+        return entries
 
 
 def _repeat_ends(inside: Array, target: Array, entries: dict[int, Int64Array]) -> None:

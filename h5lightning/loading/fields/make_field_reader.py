@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.loading.fields.box_reader import BoxReader
+from h5lightning.loading.fields.box_run_reader import BoxRunReader
 from h5lightning.loading.fields.field_reader import (
     AttributeReader,
     ConstantReader,
@@ -23,9 +24,9 @@ from h5lightning.loading.fields.field_reader import (
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.fields import (
     AttributeField,
-    BoxField,
     ConstantField,
     FieldPlan,
     JoinedField,
@@ -34,7 +35,7 @@ from h5lightning.planning.fields import (
     SeriesField,
     StoredField,
 )
-from h5lightning.planning.ragged_fields import RunField
+from h5lightning.planning.ragged_fields import BoxRunField, RunField
 
 __all__ = ["make_field_reader"]
 
@@ -90,6 +91,7 @@ class JoinedReader(FieldReader):
 _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     AttributeField: AttributeReader,
     BoxField: BoxReader,
+    BoxRunField: BoxRunReader,
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
+from h5lightning.loading.fields.box_run_reader import BoxRunReader
 from h5lightning.loading.fields.field_reader import DatasetReader, FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.fields import ConstantField, FieldPlan, JoinedField, StoredField
 from h5lightning.planning.ragged import RowShapes
-from h5lightning.planning.ragged_fields import RaggedAttributeField, RunField
+from h5lightning.planning.ragged_fields import BoxRunField, RaggedAttributeField, RunField
 from h5lightning.planning.row_runs import SampleRows
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.protocol import ReadRequest
@@ -33,6 +34,8 @@ MakeReader = Callable[[FieldPlan, ReadContext], FieldReader]
 
 def make_ragged_reader(plan: FieldPlan, context: ReadContext, make: MakeReader) -> FieldReader:
     """The reader of a field whose samples may have different shapes; ``make`` makes those of one shape."""
+    if isinstance(plan, BoxRunField):
+        return BoxRunReader(plan, context)
     if isinstance(plan, RaggedAttributeField):
         return RaggedAttributeReader(plan, context)
     if isinstance(plan, ConstantField):

@@ -16,7 +16,7 @@ from h5lightning.core.frozen import once
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.selection import Selection
 
-__all__ = ["Blocks", "Lanes", "shuffle_blocks"]
+__all__ = ["Blocks", "Lanes", "ranges_by_series", "shuffle_blocks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def shuffle_blocks(selection: Selection, index: SampleIndex, block_samples: Int6
         block_samples: samples in a complete block for each unit, ``(units,)``; blocks are counted from the first
             sample of a series.
     """
-    starts, stops, series = _by_series(selection, index)
+    starts, stops, series = ranges_by_series(selection, index)
     length = block_samples[index.units[series]]
     number = starts - index.first_id[series]  # of the first sample, in its series
     head = np.minimum(-number % length, stops - starts)
@@ -103,7 +103,7 @@ def shuffle_blocks(selection: Selection, index: SampleIndex, block_samples: Int6
     )
 
 
-def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
+def ranges_by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
     """The starts and stops of the ranges of a selection, cut where a series ends, and the series of each."""
     ranges = selection.ranges.normalized()
     low = np.searchsorted(index.first_id, ranges.starts, side="right") - 1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
+
+Shifts = Callable[[Int64Array], Int64Array]
 
 __all__ = ["ChunkLayout", "ChunkNeeds", "NeededChunks"]
 
@@ -96,14 +97,14 @@ class ChunkNeeds:
     Args:
         index: all samples.
         layouts: the fields whose chunks are decoded.
-        draws: what is drawn for each sample of the epoch; None where nothing is drawn.
+        shifts: ids of samples → rows from the start of the cell of each to its drawn start; None where none is drawn.
     """
 
     def __init__(
-        self, index: SampleIndex, layouts: Sequence[ChunkLayout], draws: SampleDraws | None = None
+        self, index: SampleIndex, layouts: Sequence[ChunkLayout], shifts: Shifts | None = None
     ) -> None:
         self._index = index
-        self.draws = draws
+        self._shifts = shifts
         self._layouts = layouts
         self._firsts: list[Int64Array] = []  # the number of the first chunk row of each unit, for each field
         first = 0
@@ -122,6 +123,8 @@ class ChunkNeeds:
             ids: the next samples of the epoch, ``(N,)``.
         """
         units, rows = self._index.locate_in_units(ids)
+        if self._shifts is not None:
+            rows = rows + self._shifts(ids)
         due = np.arange(self.looked, self.looked + len(ids))
         self.looked += len(ids)
         found = NeededChunks.none()

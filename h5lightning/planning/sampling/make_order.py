@@ -13,6 +13,8 @@ from h5lightning.planning.sampling.block_order import BlockOrder
 from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
 from h5lightning.planning.sampling.bucket_order import BucketOrder, SampleSizes
 from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder
+from h5lightning.planning.sampling.tiled_order import DrawnTiles, TiledOrder
+from h5lightning.planning.sampling.tiles import BoxChunks, Tiles
 from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
 from h5lightning.planning.selection import Selection
@@ -33,10 +35,12 @@ class RowLayout:
     Args:
         chunk_rows: rows that are decoded together, for each unit, ``(units,)``; 1 where a row can be read alone.
         row_bytes: decoded bytes of one row over all fields.
+        boxes: the chunks of windows along several axes; None for samples along one axis, or where no chunk is decoded.
     """
 
     chunk_rows: Int64Array
     row_bytes: int
+    boxes: BoxChunks | None = None
 
 
 def make_order(
@@ -79,6 +83,9 @@ def _shuffled(
 ) -> Order:
     """The order of samples that are not bucketed; see `make_order`."""
     size = len(selection)
+    if layout.boxes is not None and keeps_blocks(shuffle, selection, index, layout):
+        tiles = Tiles.of(selection, index, layout.boxes, shuffle.window_bytes)
+        return _tiled(tiles, seed, weights)
     sampler = None if weights is None else StratifiedSampler.of(weights, seed)
     blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
     if keeps_blocks(shuffle, selection, index, layout):
@@ -88,11 +95,22 @@ def _shuffled(
     return FullOrder(size, seed) if blocks is None else BlockOrder(blocks, window, seed)
 
 
+def _tiled(tiles: Tiles, seed: int, weights: Float64Array | None) -> Order:
+    """The order of windows along several axes; see `make_order`."""
+    if weights is None:
+        return TiledOrder(tiles, seed)
+    size = tiles.blocks.size
+    sampler = StratifiedSampler.of(weights[tiles.positions(np.arange(size))], seed)
+    window = max(1, tiles.mixed * size // len(tiles.bases))
+    return DrawnTiles(_weighted_order(sampler, tiles.blocks, window, seed), tiles)
+
+
 def keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
     """Whether the order keeps the rows of a chunk together."""
     # Rows of a random subset lie in every chunk, and whole series share no chunk: there are no blocks to keep.
     has_blocks = selection.subset is None and not isinstance(index.samples, Whole)
-    by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and (layout.chunk_rows > 1).any())
+    is_chunked = layout.boxes is not None or (layout.chunk_rows > 1).any()
+    by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and is_chunked)
     return bool(by_block and has_blocks)
 
 

@@ -39,14 +39,14 @@ class TrainingProgress:
         epoch: the epoch that training is in, from 0.
         steps: steps that each rank has done in it.
         samples: samples that all ranks together have consumed in it.
-        world_size: number of ranks of the last run, for information only.
-        batch_size: samples of one of its ranks in one step, for information only.
+        world_size: number of ranks of the last run.
+        batch_size: samples of one of its ranks in one step.
         goes_on_in: the epoch, as the Trainer counts, in which a run continues; None for `epoch`. Lightning counts an
             epoch that it stopped in the middle as done.
         counted: steps that the Trainer counts in that epoch; None for `steps`.
         is_stopped: the Trainer counted the epoch as done.
-        window_start: index at which the present windows of a bucketed order begin; see `WindowCut`. None if all of the
-            epoch or nothing of it is left, and in checkpoints of earlier versions.
+        window_start: index at which the present windows of a bucketed order begin; see `WindowCut`. None where they are
+            those of a run that began the epoch with this world and batch size.
         window_step: samples of a step in these windows.
     """
 
@@ -93,14 +93,19 @@ class TrainingProgress:
 
     @property
     def windows(self) -> WindowCut | None:
-        """The present windows of a bucketed order; None if they are not known."""
-        if self.window_start is None or self.window_step is None:
+        """The present windows of a bucketed order; None if the epoch has all of its samples left."""
+        if not self.samples:
             return None
+        if self.window_start is None or self.window_step is None:
+            return WindowCut(0, self.world_size * self.batch_size)
         return WindowCut(self.window_start, self.window_step)
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain integers, for a checkpoint."""
-        return asdict(self)
+        """Plain integers, for a checkpoint; without windows where a run was not resumed with other steps."""
+        plain = asdict(self)
+        if self.window_start is None:
+            del plain["window_start"], plain["window_step"]
+        return plain
 
     def after(self, epoch: int, steps: int, shards: TrainingShards) -> TrainingProgress:
         """The position of a run that began here.
@@ -118,6 +123,8 @@ class TrainingProgress:
         if samples in (0, shards.size):
             return position
         windows = WindowCuts.of(begin.windows, begin.samples, shards.step_samples).at(samples)
+        if windows == WindowCut(0, shards.step_samples):
+            return position
         return replace(position, window_start=windows.start, window_step=windows.step_samples)
 
     def remaining_epoch(self, shards: TrainingShards) -> RemainingEpoch | None:

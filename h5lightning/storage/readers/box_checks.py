@@ -16,6 +16,7 @@ from h5lightning.storage.readers.records import RecordColumns
 from h5lightning.storage.readers.row_writer import checked_slots
 
 __all__ = [
+    "boxes_by_column",
     "boxes_by_source",
     "check_box_requests",
     "check_boxes",
@@ -149,3 +150,8 @@ def boxes_by_source(
             names = [str(columns.index(column_of(request.source))) for request in same]
             by_source[RecordColumns.of(columns)] = list(zip(same, names, strict=True))
     return by_source
+
+
+def boxes_by_column(requests: Sequence[BoxRequest]) -> dict[DatasetColumn, list[tuple[BoxRequest, str]]]:
+    """As `boxes_by_source`, but each column of a table is read by itself."""
+    return boxes_by_source(requests, separate=[column_of(request.source) for request in requests])

@@ -16,7 +16,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
-from h5lightning.planning.fields import RowField
+from h5lightning.planning.fields import BoxField, RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.run import CheckResult, CheckRun, DrawnUnit, describe_id
 
@@ -70,15 +70,29 @@ def _past_the_end(
     for path, plans in by_path.items():
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
-                length = math.prod(dataset.shape[: plans[0].leading])
+                shape = dataset.shape
         except (H5LightningError, OSError):
             continue  # the check of both readers reports it
+        length = math.prod(shape[axis] for axis in plans[0].row_numbers.row_axes)
         first, stop = _span(samples, plans)
         rows = run.first_rows(plans[0], drawn)
         beyond = np.flatnonzero((rows + first < 0) | (rows + stop > length))
         if beyond.size:
             where = describe_id(run.index, int(drawn.ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
+        if isinstance(plans[0], BoxField) and plans[0].other_axes:
+            yield from _past_the_axes(run, plans[0], drawn, shape)
+
+
+def _past_the_axes(run: CheckRun, plan: BoxField, drawn: DrawnUnit, shape: tuple[int, ...]) -> Iterator[str]:
+    """Windows that reach past the end of an axis beside that of the rows."""
+    axes = list(plan.other_axes)
+    lengths = np.asarray(shape, np.int64)[axes]
+    stops = run.index.starts(run.index.locate(drawn.ids))[:, 1:] + np.asarray(plan.sizes)[axes]
+    beyond = np.flatnonzero((stops > lengths).any(axis=1))
+    if beyond.size:
+        where = describe_id(run.index, int(drawn.ids[beyond[0]]))
+        yield f"the window at {where} reaches past the shape {shape} of '/{plan.path}'"
 
 
 def _span(samples: Windows, fields: Iterable[RowField]) -> tuple[int, int]:
@@ -105,6 +119,8 @@ def _tables(run: CheckRun, file: int, unit: int) -> tuple[SeriesTable, ...]:
     catalog = run.data.survey.catalog
     tables: dict[SeriesTable, None] = {}
     for plan in run.fields_of(file).row_fields:
+        if isinstance(plan, BoxField) and plan.row_axis:
+            continue  # tables divide the rows along axis 0
         number = int(catalog.annotations_of(plan.path)[unit])
         if number >= 0:
             tables |= dict.fromkeys(catalog.annotations[number].series)

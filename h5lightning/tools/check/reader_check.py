@@ -15,7 +15,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.loading.ragged_batch import RaggedValues
-from h5lightning.options import Windows
+from h5lightning.options import Whole, Windows
 from h5lightning.planning.fields import Fields
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -48,7 +48,8 @@ def check_finite(run: CheckRun, advance: Advance) -> CheckResult:
     strict = dataclasses.replace(run.access, on_nonfinite="raise")
     for file in run.files(advance):
         failures += _not_finite(run, BatchReader(run.index, run.fields_of(file), run.reader, strict), file)
-    return CheckResult("all values are finite", counted(len(run.index.names), "file"), tuple(failures))
+    scope = counted(len(run.index.names), "file")
+    return CheckResult("all values are finite", scope, tuple(failures), _not_read(run))
 
 
 @contextmanager
@@ -112,10 +113,25 @@ def _not_finite(run: CheckRun, reader: BatchReader, file: int) -> Iterator[str]:
         yield f"{run.index.names[file]}: {error}"
 
 
+def _not_read(run: CheckRun) -> str:
+    """Which values of the fields no sample held that was read; empty if there may be none."""
+    samples = run.index.samples
+    if isinstance(samples, Whole) and samples.take is not None:
+        return f"{samples.take} rows of each series were read: samples='whole' without take reads all of them"
+    if not isinstance(samples, Windows):
+        return ""
+    if max(samples.strides) == 1:
+        return ""
+    sizes = zip(samples.strides, samples.lengths, strict=True)
+    if samples.dilation > 1 or any(stride > length for stride, length in sizes):
+        return "values between windows were not read"
+    return "values beyond the last window along an axis were not read" if samples.pad is None else ""
+
+
 def _stride(run: CheckRun, fields: Fields) -> int:
     """The step between samples to read, so that the rows of overlapping windows are read about once."""
     samples = run.index.samples
-    if not isinstance(samples, Windows) or samples.dilation > 1:
+    if not isinstance(samples, Windows) or samples.dilation > 1 or len(samples.axes) > 1:
         return 1
     shortest = min(plan.steps[1] - plan.steps[0] if plan.steps else 1 for plan in fields.row_fields)
     return max(1, shortest // samples.stride_rows)

@@ -17,7 +17,7 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
-from h5lightning.loading.order_values import OrderValues, read_order_values
+from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
 from h5lightning.options import Access, Field, Rows, Shuffle, Split, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption, coerce_series
 from h5lightning.options.samples import SamplesOption
@@ -228,7 +228,7 @@ def _make_run(
             values = read_order_values(data.datasets["train"], options.shuffle)
             order = data.training_order(data.fitted(options.shuffle), values)
     except BadFileError as error:
-        fields = ", ".join(map(repr, options.shuffle.read_fields))
+        fields = ", ".join(map(repr, order_fields(options.shuffle)))
         unread = (CheckResult("the order can be read", f"fields {fields}", (str(error),)),)
     return CheckRun(data, order, values.weights, settings, reader, options.access, stored), unread
 

@@ -159,7 +159,8 @@ class CheckRun:
     def column_in(self, plan: StoredField, unit: int) -> DatasetColumn:
         """The dataset column that a reader reads for a field in one unit."""
         leading = plan.leading if isinstance(plan, RowField) else 1
-        column = DatasetColumn(plan.path, plan.member, layout_in(plan, unit).dtype, plan.row_shape, leading)
+        row_shape = plan.row_shape if plan.shapes is None else plan.shapes.shape_in(unit)
+        column = DatasetColumn(plan.path, plan.member, layout_in(plan, unit).dtype, row_shape, leading)
         return column.at(self.text_of(unit))
 
     def first_rows(self, plan: RowField | SeriesField, drawn: DrawnUnit) -> Int64Array:

@@ -14,7 +14,6 @@ from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.inspect.issues import row_span
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.infer_fields import InferredFields
-from h5lightning.tools.overview.infer_series import holds_actions
 from h5lightning.tools.overview.scan import Grouping
 
 __all__ = ["hints", "layout_sentences", "shape_text", "storage_text", "type_text"]
@@ -32,16 +31,17 @@ _MAX_INNER = 4
 
 
 def layout_sentences(
-    datasets: Sequence[DatasetSummary], inferred: InferredFields | None, files: int
+    datasets: Sequence[DatasetSummary], inferred: InferredFields | None, files: int, *, reason: str = ""
 ) -> tuple[str, ...]:
-    """One sentence for each notable thing about the layout."""
+    """One sentence for each notable thing about the layout; ``reason`` says which one was recognised."""
     patterns = [
         dataset
         for dataset in datasets
         if dataset.is_pattern
-        and (inferred is None or inferred.fields is not None or dataset not in inferred.datasets)
+        and (reason or inferred is None or inferred.fields is not None or dataset not in inferred.datasets)
     ]
-    return (*_samples(inferred, files), *_patterns(patterns), *_sparse(datasets), *_tables(datasets))
+    samples = (reason,) if reason else _samples(inferred, files)
+    return (*samples, *_patterns(patterns), *_sparse(datasets), *_tables(datasets))
 
 
 def hints(
@@ -54,7 +54,7 @@ def hints(
     """What the user may change in the suggested code, and why."""
     given = [_given_text(lists)] if lists else []
     forecast = _forecast(inferred) if may_be_time else ()
-    return (*forecast, *_chunks_of_actions(inferred), *given, *map(_grouping_text, groupings))
+    return (*forecast, *given, *map(_grouping_text, groupings))
 
 
 def type_text(dataset: DatasetSummary) -> str:
@@ -144,21 +144,6 @@ def _forecast(inferred: InferredFields | None) -> Iterator[str]:
     )
 
 
-def _chunks_of_actions(inferred: InferredFields | None) -> Iterator[str]:
-    """How to predict several actions from the last observations, at the ends of an episode too."""
-    fields = {} if inferred is None else inferred.fields or {}
-    x, y = fields.get("x"), fields.get("y")
-    if inferred is None or x is None or y is None or not inferred.datasets[0].is_pattern:
-        return
-    if isinstance(inferred.samples, Whole) or not holds_actions(inferred.datasets[-1]):
-        return
-    windows = "Windows(8, pad='edge')"
-    yield (
-        f"To predict 8 actions from 2 observations, also at the ends of a series: samples={windows}, fields={{'x': "
-        f"{x.text(steps=(-1, 1))}, 'y': {y.text(steps=(0, 8))}, 'is_pad': 'pad:y'}}"
-    )
-
-
 def _given_text(lists: Mapping[str, str]) -> str:
     return f"The files list the series of each split. To divide them in this way: split=Split(given={dict(lists)!r})"
 
@@ -195,7 +180,7 @@ def _end_of_star(path: str, group: str | None = None) -> int:
 
 def _noun(group: str) -> str:
     name = group.rpartition("/")[2].replace("*", "").strip("_-. ").lower()
-    return next((noun for start, noun in _NOUNS if name.startswith(start)), name or "item")
+    return next((noun for start, noun in _NOUNS if name.startswith(start)), name if len(name) > 1 else "item")
 
 
 def _sparse(datasets: Iterable[DatasetSummary]) -> Iterator[str]:

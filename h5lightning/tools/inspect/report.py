@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from h5lightning.errors import H5LightningError
+from h5lightning.options import Field, SingleField, single_fields
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.storage.discovery import discover
 from h5lightning.tools.inspect import descriptions
 from h5lightning.tools.inspect.convention_issues import find_convention_issues
 from h5lightning.tools.inspect.issues import Issue, find_issues
+from h5lightning.tools.inspect.layouts import recognise
+from h5lightning.tools.inspect.layouts.call import Call, Recognised
+from h5lightning.tools.inspect.layouts.stored_files import StoredFiles
 from h5lightning.tools.inspect.snippets import Code, code_for
 from h5lightning.tools.overview.dataset_paths import is_bookkeeping
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
@@ -21,9 +26,12 @@ from h5lightning.tools.overview.infer_fields import InferredFields, infer_fields
 from h5lightning.tools.overview.reader_choice import Reading, readings_of
 from h5lightning.tools.overview.row_axis import row_axis
 from h5lightning.tools.overview.scan import groupings, is_of_matlab, scan_readable, shared_attrs
-from h5lightning.tools.overview.suggest import suggest
+from h5lightning.tools.overview.suggest import Suggestion, suggest
 
 __all__ = ["DatasetReport", "Inspection", "inspect_files"]
+
+# What a call says of the datasets that it reads: their axes, series, and samples of different shapes.
+_ANSWERED = frozenset(["axes", "packed", "several series", "different lengths", "different rows"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Inspection:
         left_out: readable files that the code leaves out because they differ.
         split_by: what the split of the code keeps whole; empty if there are too few rows to divide.
         hints: what the user may change in the code, and why.
+        call: the code that uses the layout of these files as its field does; None if no layout was recognised.
     """
 
     patterns: tuple[str, ...]
@@ -92,11 +101,12 @@ class Inspection:
     left_out: tuple[str, ...] = ()
     split_by: str = ""
     hints: tuple[str, ...] = ()
+    call: Recognised | None = None
 
     @property
     def is_usable(self) -> bool:
         """Whether a DataModule can train on these files with the suggested code."""
-        return self.code is not None
+        return self.code is not None or self.call is not None
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
@@ -121,7 +131,11 @@ def inspect_files(
     datasets = summarize_datasets(catalog)
     data = [dataset for dataset in datasets if not is_bookkeeping(dataset.schema)]
     is_matlab = len(catalog) > 0 and is_of_matlab(catalog.path(0))
+    stored = StoredFiles(data, len(catalog), shared_attrs(catalog), is_matlab)
+    recognised = recognise(patterns, catalog, stored)
     inferred, verdict = _judge(patterns, catalog, datasets, is_matlab=is_matlab)
+    verdict = _with_call(verdict, recognised, catalog)
+    fields = (inferred.fields if inferred else None) if recognised is None else recognised[0].fields
     readings = readings_of(datasets, catalog)
     convention_issues = find_convention_issues(data, catalog, is_matlab=is_matlab)
     return Inspection(
@@ -130,11 +144,17 @@ def inspect_files(
         files=len(catalog),
         file_bytes=int(catalog.stamps[:, 0].sum()),
         datasets=tuple(
-            _report(dataset, inferred, readings[dataset.path])
+            _report(dataset, fields or {}, readings[dataset.path])
             for dataset in sorted(datasets, key=lambda dataset: is_bookkeeping(dataset.schema))
         ),
-        layout=descriptions.layout_sentences(data, inferred, len(catalog)),
-        traps=find_issues(data, tuple(catalog.names), readings, convention_issues),
+        layout=descriptions.layout_sentences(
+            data, inferred, len(catalog), reason=recognised[0].reason if recognised else ""
+        ),
+        traps=tuple(
+            issue
+            for issue in find_issues(data, tuple(catalog.names), readings, convention_issues)
+            if recognised is None or not _is_answered(issue, recognised[0], datasets)
+        ),
         bad=catalog.skipped,
         skipped=discovered.skipped,
         **verdict,
@@ -163,10 +183,37 @@ def _judge(
     }
 
 
+def _with_call(
+    verdict: dict[str, Any], recognised: tuple[Call, Suggestion] | None, catalog: Catalog
+) -> dict[str, Any]:
+    """The arguments that say whether it works, with the call for a layout; it answers what the hints answer else."""
+    if recognised is None:
+        return verdict
+    call, suggestion = recognised
+    code = code_for(suggestion)
+    shared = () if call.split and call.split.keep_together else groupings(catalog)
+    return {
+        **verdict,
+        "call": Recognised(call.layout, call.reason, code.python, code.yaml),
+        "reason": "",
+        "left_out": (),
+        "split_by": suggestion.split_by,
+        "hints": descriptions.hints(None, shared),
+    }
+
+
+def _is_answered(issue: Issue, call: Call, datasets: Sequence[DatasetSummary]) -> bool:
+    """Whether the call, which was planned for these files, says what to do with what an issue says."""
+    parts = [part for _, part in single_fields(call.fields)]
+    read = {dataset.path for dataset in datasets for part in parts if _reads(part, dataset)}
+    if issue.kind == "several series" and call.series is not None:
+        return True  # it also names datasets that no field reads
+    return issue.kind in _ANSWERED and read.issuperset(issue.paths)
+
+
 def _report(
-    dataset: DatasetSummary, inferred: InferredFields | None, readings: tuple[Reading, ...]
+    dataset: DatasetSummary, fields: Mapping[str, Field], readings: tuple[Reading, ...]
 ) -> DatasetReport:
-    fields = {} if inferred is None else inferred.fields or {}
     return DatasetReport(
         path=dataset.path,
         datasets=len(dataset.paths),
@@ -177,7 +224,16 @@ def _report(
         rows=(int(dataset.rows.min()), int(dataset.rows.max())) if dataset.schema.shape else None,
         files=int(np.unique(dataset.files).size),
         variants=len(dataset.variants),
-        keys=tuple(key for key, field in fields.items() if field.path == dataset.path and field.attr is None),
+        keys=tuple(dict.fromkeys(key for key, part in single_fields(fields) if _reads(part, dataset))),
         refusal=dataset.schema.refusal,
         read_by=readings,
     )
+
+
+def _reads(field: SingleField, dataset: DatasetSummary) -> bool:
+    """Whether a field reads a dataset, or the datasets of a pattern; the ``*`` of the field may match more."""
+    before, star, after = field.path.partition("*")
+    if field.attr is not None or not star:
+        return field.attr is None and field.path == dataset.path
+    pattern = re.compile(f"{re.escape(before)}[^/]*{re.escape(after)}")
+    return bool(pattern.fullmatch(dataset.path))

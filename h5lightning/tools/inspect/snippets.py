@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from h5lightning.core.visible import hydra_text, python_text, shell_word, yaml_text
-from h5lightning.options import Field, Rows
+from h5lightning.options import Field, Rows, Split
+from h5lightning.options.samples import StageSamples
 from h5lightning.storage.discovery.patterns import escape
 from h5lightning.tools.overview.suggest import Suggestion
 
@@ -46,13 +47,14 @@ def _arguments(suggestion: Suggestion) -> dict[str, Any]:
     arguments: dict[str, Any] = {"files": files[0] if len(files) == 1 else list(files)}
     if suggestion.fields is not None:
         arguments["fields"] = {key: _short(field) for key, field in suggestion.fields.items()}
-    if suggestion.samples != Rows():
+    if isinstance(suggestion.samples, StageSamples):
+        arguments["samples"] = _changes(suggestion.samples)
+    elif suggestion.samples != Rows():
         arguments["samples"] = suggestion.samples
     if suggestion.series is not None:
         arguments["series"] = suggestion.series
-    arguments |= {
-        name: option for name in ("split", "access") if _changes(option := getattr(suggestion, name))
-    }
+    options = {name: getattr(suggestion, name) for name in ("split", "shuffle", "access")}
+    arguments |= {name: option for name, option in options.items() if option is not None and _changes(option)}
     return arguments | ({"dtype": suggestion.dtype} if suggestion.dtype else {})
 
 
@@ -69,6 +71,10 @@ def _short(field: Any) -> Any:
 def _changes(option: Any) -> dict[str, Any]:
     """The values of an option that differ from the defaults."""
     fields = dataclasses.fields(option)
+    if isinstance(option, Split) and option.given:
+        fields = tuple(
+            field for field in fields if field.name not in ("val", "test")
+        )  # they have no defaults then
     return {field.name: value for field in fields if (value := getattr(option, field.name)) != field.default}
 
 
@@ -92,12 +98,14 @@ def _literal(value: Any, column: int = 0) -> str:
     if isinstance(value, Mapping):
         items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
         return _enclosed("{", items, "}", column)
+    if isinstance(value, tuple) and all(type(item) is int for item in value):
+        return repr(value)
     if isinstance(value, (list, tuple)):
         return _enclosed("[", [_literal(item) for item in value], "]", column)
     if dataclasses.is_dataclass(value):
         given = [f"{name}={_literal(item)}" for name, item in _changes(value).items()]
-        if "path" in _changes(value):
-            given[0] = given[0].removeprefix("path=")
+        if given:  # what a field or a window is begins with its path or its length
+            given[0] = re.sub(r"^(?:path|length)=", "", given[0])
         return f"{type(value).__name__}({', '.join(given)})"
     if isinstance(value, str):
         return python_text(value)
@@ -156,7 +164,8 @@ def _config_field(field: Field) -> Any:
 def _in_pieces(value: Any) -> Any:
     """A name, or a list of names, with each name that OmegaConf would change in pieces; else the value itself."""
     if isinstance(value, (list, tuple)):
-        return [piece for name in value for piece in _pieces(name)]
+        is_names = all(isinstance(name, str) for name in value)
+        return [piece for name in value for piece in _pieces(name)] if is_names else value
     pieces = _pieces(value) if isinstance(value, str) else []
     return pieces if len(pieces) > 1 else value
 
@@ -182,8 +191,8 @@ def _yaml_lines(name: str, value: Any) -> list[str]:
 def _command(arguments: Mapping[str, Any], is_categorical: bool | None) -> str:
     overrides = []
     for name, value in arguments.items():
-        # The keys of split and access are known to Hydra, so that each can be set alone.
-        is_single = name in ("split", "access")
+        # The keys of split, shuffle and access are known to Hydra, so that each can be set alone.
+        is_single = name in ("split", "shuffle", "access")
         parts = (
             {f"{name}.{key}": item for key, item in _changes(value).items()} if is_single else {name: value}
         )

@@ -18,7 +18,7 @@ from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.infer_series import Family, find_family, lists_of_series, series_in_rows
 from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS, has_leading_series
 
-__all__ = ["InferredFields", "infer_fields"]
+__all__ = ["InferredFields", "infer_fields", "keys_of"]
 
 _COUNTER_WORDS = frozenset(
     ["axis", "id", "ids", "index", "indices", "idx", "time", "timestamp", "step", "offset", "ptr"]
@@ -101,13 +101,9 @@ def _of_family(family: Family, files: int) -> InferredFields:
     """Fields with a ``*``: each match is a series."""
     x, y = family.choose()
     chosen = (x,) if y is None else (x, y)
-    fields = dict(zip("xy", map(family.field, chosen), strict=False))
+    fields = dict(zip("xy", family.fields(chosen), strict=False))
     decoded = {key: _field(dataset).decode for key, dataset in zip("xy", chosen, strict=False)}
-    least = min(field.extra_rows for field in fields.values())
-    fields = {
-        key: dataclasses.replace(field, extra_rows=field.extra_rows - least, decode=decoded[key])
-        for key, field in fields.items()
-    }
+    fields = {key: dataclasses.replace(field, decode=decoded[key]) for key, field in fields.items()}
     is_class = None if y is None else _is_integer(y) and not y.schema.row_shape
     # Datasets of one shape, each of them one of many, are samples; groups are episodes.
     is_whole = "*" in x.path.rpartition("/")[2] and np.unique(x.rows).size == 1
@@ -179,7 +175,7 @@ def _fields_of_table(table: DatasetSummary) -> InferredFields:
     members = [
         Field(table.path, member=column, decode="stored" if column in missing else None) for column in columns
     ]
-    fields = dict(zip(_keys_of(columns), members, strict=True))
+    fields = dict(zip(keys_of(columns), members, strict=True))
     return InferredFields(fields, (table,), Rows(), table.files_alike())
 
 
@@ -203,7 +199,7 @@ def _label_field(dataset: DatasetSummary, *, constant: bool = False) -> Field:
     return _field(dataset, constant=constant)
 
 
-def _keys_of(columns: Iterable[str]) -> list[str]:
+def keys_of(columns: Iterable[str]) -> list[str]:
     """Distinct keys that Python, YAML and Hydra read as text: Hydra's grammar has no quotes for keys."""
     keys: list[str] = []
     for column in columns:

@@ -12,16 +12,25 @@ from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
-__all__ = ["Family", "find_family", "holds_actions", "lists_of_series", "series_in_rows"]
+__all__ = [
+    "ACTION_WORDS",
+    "OBSERVATION_WORDS",
+    "Family",
+    "find_family",
+    "holds_actions",
+    "is_of_next_row",
+    "lists_of_series",
+    "series_in_rows",
+]
 
 _SPLIT_WORDS = {
     "train": frozenset(["train"]),
     "val": frozenset(["val", "valid", "validation", "dev"]),
     "test": frozenset(["test"]),
 }
-_OBSERVATION_WORDS = frozenset(["obs", "observation", "observations"])
-_ACTION_WORDS = frozenset(["action", "actions"])
-_KEPT_WORDS = frozenset(["next"])  # next_obs holds what obs holds, one row later
+OBSERVATION_WORDS = frozenset(["obs", "observation", "observations"])
+ACTION_WORDS = frozenset(["action", "actions"])
+_NEXT_WORDS = frozenset(["next"])
 
 
 class Family:
@@ -36,17 +45,21 @@ class Family:
         self.members = tuple(members)
         self._extra = dict(zip((member.path for member in members), extra, strict=True))
 
-    def field(self, dataset: DatasetSummary) -> Field:
-        """The field of a member: each match of the ``*`` is a series."""
-        return Field(dataset.path, extra_rows=self._extra[dataset.path])
+    def fields(self, members: Sequence[DatasetSummary]) -> tuple[Field, ...]:
+        """The fields of some members: each match of the ``*`` is a series, as long as the shortest of them."""
+        extra = [self._extra[member.path] for member in members]
+        return tuple(
+            Field(member.path, extra_rows=more - min(extra))
+            for member, more in zip(members, extra, strict=True)
+        )
 
     def choose(self) -> tuple[DatasetSummary, DatasetSummary | None]:
         """The member that is ``x``, and the one that is ``y``, if a name says so."""
         y = next((member for member in self.members if is_label(member.path)), None)
         y = y or next((member for member in self.members if holds_actions(member)), None)
         others = [member for member in self.members if member is not y] or list(self.members)
-        now = [member for member in others if not _KEPT_WORDS & words_of(member.path)] or others
-        observed = [member for member in now if _OBSERVATION_WORDS & words_of(member.path)]
+        now = [member for member in others if not is_of_next_row(member)] or others
+        observed = [member for member in now if OBSERVATION_WORDS & words_of(member.path)]
         x = (observed or now)[0]
         return x, None if y is x else y
 
@@ -76,7 +89,12 @@ def series_in_rows(dataset: DatasetSummary, files: int) -> Series | None:
 
 def holds_actions(dataset: DatasetSummary) -> bool:
     """Whether its name says that it holds the actions of an agent."""
-    return bool(_ACTION_WORDS & words_of(dataset.path))
+    return bool(ACTION_WORDS & words_of(dataset.path))
+
+
+def is_of_next_row(dataset: DatasetSummary) -> bool:
+    """Whether its name says that it holds what another dataset holds, one row later, as ``next_obs`` does."""
+    return bool(_NEXT_WORDS & words_of(dataset.path))
 
 
 def lists_of_series(datasets: Iterable[DatasetSummary], files: int) -> dict[str, str]:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
-__all__ = ["IMAGE_CHANNELS", "RowAxis", "has_leading_series", "row_axis"]
+__all__ = [
+    "IMAGE_CHANNELS",
+    "RowAxis",
+    "has_leading_series",
+    "is_of_the_well",
+    "names_time",
+    "row_axis",
+    "time_axis",
+]
 
 _TIME_WORDS = frozenset(["t", "time", "times", "timestamp", "timestamps"])
 _WORDS_WITH_TIME = frozenset(
@@ -43,13 +51,13 @@ def row_axis(
     schema = dataset.schema
     if not dataset.is_usable or schema.members or len(schema.shape) < 2 or not dataset.max_rows:
         return RowAxis()
-    if _THE_WELL.search(dataset.path):
+    if is_of_the_well(dataset.path):
         return RowAxis(
             f"has the layout of The Well: axis 0 counts trajectories and axis 1 is time. {_LEADING}",
             may_be_time=False,
         )
-    if (time_axis := _time_axis(dataset, datasets)) is not None:
-        axis, path = time_axis
+    if (found := time_axis(dataset, datasets)) is not None:
+        axis, path = found
         text = f"has time along axis {axis}, whose length is that of '/{path}', and not along axis 0: "
         if axis == 1:
             return RowAxis(f"{text}{_LEADING}", may_be_time=False)
@@ -66,19 +74,24 @@ def has_leading_series(dataset: DatasetSummary, datasets: Sequence[DatasetSummar
     schema = dataset.schema
     if not dataset.is_usable or schema.members or len(schema.shape) < 2:
         return False
-    if _THE_WELL.search(dataset.path):
+    if is_of_the_well(dataset.path):
         return True
-    time_axis = _time_axis(dataset, datasets)
-    return time_axis is not None and time_axis[0] == 1
+    found = time_axis(dataset, datasets)
+    return found is not None and found[0] == 1
 
 
-def _time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> tuple[int, str] | None:
+def is_of_the_well(path: str) -> bool:
+    """Whether it is a path of fields in the layout of The Well."""
+    return bool(_THE_WELL.search(path))
+
+
+def time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> tuple[int, str] | None:
     """The axis other than axis 0 that has a time coordinate, and the path of the coordinate."""
     times = [other for other in datasets if _is_time_coordinate(other, dataset)]
     if any(_has_rows_of(coordinate, dataset) for coordinate in times):
         return None
     for labels in (labels for notes, _ in dataset.annotations for labels in notes.labels):
-        if labels.axis > 0 and _names_time(labels.path):
+        if labels.axis > 0 and names_time(labels.path):
             return labels.axis, labels.path
     for coordinate in times:
         length = int(coordinate.rows[0]) if len(set(coordinate.rows.tolist())) == 1 else -1
@@ -92,13 +105,13 @@ def _time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> t
 
 def _is_time_coordinate(dataset: DatasetSummary, data: DatasetSummary) -> bool:
     """Whether a dataset is a time coordinate, in a group where the coordinates of the data may be."""
-    if len(dataset.schema.shape) != 1 or dataset.is_pattern or not _names_time(dataset.path):
+    if len(dataset.schema.shape) != 1 or dataset.is_pattern or not names_time(dataset.path):
         return False
     group = dataset.path.rpartition("/")[0]
     return group == data.path.rpartition("/")[0] or group.rpartition("/")[2].lower() in _COORDINATE_GROUPS
 
 
-def _names_time(path: str) -> bool:
+def names_time(path: str) -> bool:
     """``time``, ``t-coordinate``, ``time_s``, but not ``spike_times``."""
     words = words_of(path.rpartition("/")[2])
     return bool(_TIME_WORDS & words) and words <= _TIME_WORDS | _WORDS_WITH_TIME
@@ -115,7 +128,7 @@ def _has_rows_of(first: DatasetSummary, second: DatasetSummary) -> bool:
 def _matlab_axis(dataset: DatasetSummary) -> RowAxis:
     axes = " × ".join(map(str, reversed(dataset.schema.row_shape)))
     is_short = _is_short(dataset)
-    remedy = ". Store it transposed if these are not the samples" if is_short else ""
+    remedy = ". If its columns are the samples or the times, say axis=-1, such as samples=Rows(axis=-1)"
     return RowAxis(
         "was written by MATLAB, which stores axes in reverse order: in MATLAB the size of the array is "
         f"{axes} × rows, and rows run along its last dimension{remedy}",
@@ -132,8 +145,8 @@ def _short_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> 
         return RowAxis()
     return RowAxis(
         f"has a sample axis that is shorter than the next axis in all files ({dataset.max_rows:,} against "
-        f"{dataset.schema.shape[1]:,}). Are its rows samples, or channels? If they are channels, store it transposed, "
-        "with time first",
+        f"{dataset.schema.shape[1]:,}). Are its rows samples, or channels? If they are channels, "
+        "samples=Windows(512, axis=-1) makes windows of times",
         may_be_time=False,
     )
 

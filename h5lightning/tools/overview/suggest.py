@@ -6,29 +6,33 @@ import dataclasses
 import glob
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError, OptionError, SchemaError, SplitError
-from h5lightning.options import Access, Field, Samples, Series, Split
+from h5lightning.options import Access, Field, Samples, Series, Shuffle, Split
+from h5lightning.options.samples import StageSamples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.splitting.plan_split import plan_split
+from h5lightning.planning.splitting.split_plan import SplitPlan
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.discovery.patterns import escape
 from h5lightning.storage.survey import survey
 from h5lightning.tools.overview.infer_fields import InferredFields
 
-__all__ = ["Suggestion", "suggest"]
+__all__ = ["Suggestion", "suggest", "suggest_options"]
 
 _MAX_LEFT_OUT = 8
 _FEW_PATTERNS = 3
-_SPLITS = (Split(), Split(test=None))
+# Without what, if there are too few rows for all parts of a split.
+_FEWER: tuple[Mapping[str, Any], ...] = ({}, {"test": None})
 _ALL_FOR_TRAINING = Split(val=None, test=None)
 
 
@@ -39,7 +43,7 @@ class Suggestion:
     Args:
         files: patterns.
         fields: sample key → `Field`; None for all datasets.
-        samples: how samples lie in a series.
+        samples: how samples lie in a series, in all stages or in each.
         split: the division of the data.
         split_by: what the split keeps whole; empty if there are too few rows to divide.
         dtype: ``float32`` if something would be float64; else None.
@@ -48,11 +52,12 @@ class Suggestion:
         left_out: names of files that the patterns leave out.
         series: what divides the rows of a file into series; None for nothing.
         lists: split → dataset that lists its series by their names; empty if there are none.
+        shuffle: the order of training samples; None for the default.
     """
 
     files: tuple[str, ...]
     fields: Mapping[str, Field] | None
-    samples: Samples
+    samples: Samples | StageSamples
     split: Split
     split_by: str
     dtype: str | None
@@ -61,6 +66,7 @@ class Suggestion:
     left_out: tuple[str, ...]
     series: Series | None = None
     lists: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    shuffle: Shuffle | None = None
 
 
 def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields) -> Suggestion:
@@ -78,7 +84,7 @@ def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields)
     chosen = catalog.take(kept)
     access = _access(catalog, inferred, kept)
     planned, index = _planned(files, chosen, inferred, access)
-    split, by = _split(index)
+    split, by = _split(lambda split: plan_split(index, split, seed=0), index, Split())
     return Suggestion(
         files=files,
         fields=inferred.fields,
@@ -92,6 +98,53 @@ def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields)
         is_categorical=inferred.is_categorical,
         left_out=tuple(catalog.names[file] for file in np.setdiff1d(np.arange(len(catalog)), kept).tolist()),
     )
+
+
+def suggest_options(
+    patterns: Sequence[str],
+    catalog: Catalog,
+    *,
+    fields: Mapping[str, Field],
+    samples: Samples | StageSamples,
+    series: Series | None = None,
+    split: Split | None = None,
+    shuffle: Shuffle | None = None,
+    is_precise: bool = False,
+) -> Suggestion | None:
+    """Check that these options work for all files that can be read; None if they do not.
+
+    Args:
+        patterns: the patterns of the user.
+        catalog: the files; ``skipped`` lists those that cannot be read.
+        fields: sample key → `Field`.
+        samples: how samples lie in a series. If it differs by stage, the files must be divided.
+        series: what divides the rows of a file into series.
+        split: what is kept together, or where the files list the split; sizes may become smaller.
+        shuffle: the order of training samples.
+        is_precise: whether values in float64 are delivered so; else as float32.
+    """
+    files, access, wanted = _shortened(patterns), _access_to(catalog, len(catalog)), split or Split()
+    try:
+        surveyed = survey(
+            files, fields, samples, access=access, series=series, keep_together=wanted.keep_together,
+            given=wanted.given,
+        )  # fmt: skip
+        divided, by = _split(
+            lambda split: plan_split(
+                surveyed.index, split, seed=0, labels=surveyed.labels, given=surveyed.given
+            ),
+            surveyed.index,
+            wanted,
+        )
+    except H5LightningError:
+        return None
+    if not by and (isinstance(samples, StageSamples) or wanted.given):
+        return None
+    is_wide = not is_precise and any(plan.spec.dtype == "float64" for plan in surveyed.fields.plans)
+    return Suggestion(
+        files=files, fields=fields, samples=samples, series=series, split=divided, split_by=by,
+        dtype="float32" if is_wide else None, access=access, is_categorical=None, left_out=(), shuffle=shuffle,
+    )  # fmt: skip
 
 
 def _planned(
@@ -121,27 +174,33 @@ def _working_lists(files: Sequence[str], inferred: InferredFields, access: Acces
 
 def _access(catalog: Catalog, inferred: InferredFields, kept: Int64Array) -> Access:
     rowless = np.concatenate([dataset.files[dataset.rows == 0] for dataset in inferred.datasets])
-    is_skipping = bool(catalog.skipped) or bool(np.isin(rowless, kept).any())
+    is_skipping = bool(np.isin(rowless, kept).any())
     is_filling = bool(np.isin(_files_with_gaps(inferred), kept).any())
-    bad = len(catalog.skipped)
-    return Access(
-        on_bad_file="skip" if is_skipping else "raise",
-        # Rounded up to hundredths: people paste it.
-        max_bad_fraction=max(Access.max_bad_fraction, math.ceil(100 * bad / (bad + len(kept))) / 100),
-        on_missing="fill" if is_filling else "raise",
+    return dataclasses.replace(
+        _access_to(catalog, len(kept), is_skipping=is_skipping), on_missing="fill" if is_filling else "raise"
     )
 
 
-def _split(index: SampleIndex) -> tuple[Split, str]:
-    """The default split, or a smaller one if there are few rows, and what it keeps whole."""
-    possible = ((split, by) for split in _SPLITS if (by := _split_by(index, split)))
+def _access_to(catalog: Catalog, kept: int, *, is_skipping: bool = False) -> Access:
+    bad = len(catalog.skipped)
+    return Access(
+        on_bad_file="skip" if is_skipping or bad else "raise",
+        # Rounded up to hundredths: people paste it.
+        max_bad_fraction=max(Access.max_bad_fraction, math.ceil(100 * bad / (bad + kept)) / 100),
+    )
+
+
+def _split(plan: Callable[[Split], SplitPlan], index: SampleIndex, wanted: Split) -> tuple[Split, str]:
+    """The requested split, or a smaller one if there are few rows, and what it keeps whole."""
+    splits = (wanted if wanted.given else dataclasses.replace(wanted, **fewer) for fewer in _FEWER)
+    possible = ((split, by) for split in splits if (by := _split_by(plan, index, split)))
     return next(possible, (_ALL_FOR_TRAINING, ""))
 
 
-def _split_by(index: SampleIndex, split: Split) -> str:
+def _split_by(plan_of: Callable[[Split], SplitPlan], index: SampleIndex, split: Split) -> str:
     """What the split keeps whole; empty if it is not possible."""
     try:
-        plan = plan_split(index, split, seed=0)
+        plan = plan_of(split)
         for name in plan.parts:
             plan.selection(name, index)
     except (SplitError, OptionError):

@@ -20,7 +20,7 @@ from loading.data import BATCH, Dataset
 from loading.measure import anonymous_bytes, read_bytes, run_epoch, waiting_share
 from loading.races import Goal
 
-__all__ = ["amplification", "memory", "mixing", "waiting"]
+__all__ = ["amplification", "decoded_sizes", "memory", "mixing", "waiting"]
 
 CLASSES = 10
 
@@ -82,14 +82,14 @@ def amplification(dataset: Dataset, world_size: int, most: float) -> list[Goal]:
 def _counts_of_rank(dataset: Dataset, rank: int, world_size: int) -> tuple[int, int]:
     """Bytes of data that are decoded, and all bytes that are read."""
     # A DataModule of its own: what one rank has decoded, another one has not.
-    with ours.data_module(dataset) as dm, _counting() as decoded:
+    with ours.data_module(dataset) as dm, decoded_sizes() as decoded:
         before = read_bytes()
         run_epoch(ours.batches(dm, 0, rank, world_size))
         return sum(decoded), read_bytes() - before
 
 
 @contextmanager
-def _counting() -> Iterator[list[int]]:
+def decoded_sizes() -> Iterator[list[int]]:
     """The sizes of all chunks that this process decodes in the meantime."""
     decode, sizes = FilterPipeline.decode, []
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from h5lightning.tools.bench.timing import Candidate
-from loading import cases, meters, peers, races, series
+from loading import cases, meters, peers, races, series, shapes
 from loading.data import BATCH, Dataset, Workload, filters_here
 from loading.limits import evict
 from loading.measure import samples_of
@@ -101,7 +101,16 @@ def codecs(report: Report, scale: Scale) -> None:
 
 PARTS: dict[str, Callable[[Report, Scale], None]] = {
     part.__name__: part
-    for part in (contiguous, small_rows, compressed, large_rows, codecs, *cases.PARTS, *series.PARTS)
+    for part in (
+        contiguous,
+        small_rows,
+        compressed,
+        large_rows,
+        codecs,
+        *cases.PARTS,
+        *series.PARTS,
+        *shapes.PARTS,
+    )
 }
 
 

@@ -15,6 +15,7 @@ from saving import joined, write_cases
 
 SAMPLES = 40
 CHANNELS = 3
+SESSIONS = 7
 
 
 def session(number: int) -> pynwb.NWBFile:
@@ -129,5 +130,53 @@ def spikes(folder: Path) -> Mapping[str, Any]:
     return {"units/spike_times": np.concatenate(found), "units/depth": joined(depths)}
 
 
+def silent_units(folder: Path) -> Mapping[str, Any]:
+    """The first unit of each session has no spike, so that the ends of units begin with 0."""
+    for number in range(2):
+
+        def fill(nwb: pynwb.NWBFile, number: int = number) -> None:
+            rng = np.random.default_rng(number)
+            for size in (0, 5, 0, 4 + number):
+                nwb.add_unit(spike_times=np.sort(rng.random(size)))
+
+        write(folder, number, fill)
+    sizes = []
+    for path in sorted(folder.glob("*.nwb")):
+        with pynwb.NWBHDF5IO(path, "r") as io:
+            units = io.read().units
+            sizes.append([len(units["spike_times"][unit]) for unit in range(4)])
+    return {"sizes": np.asarray(sizes)}
+
+
+def trials_and_spikes(folder: Path) -> Mapping[str, Any]:
+    """Trials, one of whose columns is ragged, and units, one of which is silent; each session has its own numbers."""
+    for number in range(SESSIONS):
+
+        def fill(nwb: pynwb.NWBFile, number: int = number) -> None:
+            rng = np.random.default_rng(number)
+            nwb.add_trial_column(name="side", description="-")
+            nwb.add_trial_column(name="licks", description="-", index=True)
+            for trial in range(6 + number):
+                licks = np.sort(rng.random(trial % 4) + trial)
+                nwb.add_trial(start_time=trial + 0.0, stop_time=trial + 0.9, side=trial % 2, licks=licks)
+            nwb.add_unit_column(name="depth", description="-")
+            for unit in range(3 + number % 2):
+                times = np.sort(rng.random(4 * unit + number) * trial) if unit != 1 else np.zeros(0)
+                nwb.add_unit(spike_times=times, depth=float(unit))
+
+        write(folder, number, fill)
+    found: dict[str, Any] = {}
+    for number in range(SESSIONS):
+        with pynwb.NWBHDF5IO(folder / f"{number}.nwb", "r") as io:
+            nwb = io.read()
+            for name in ("start_time", "side"):
+                found[f"{number}/{name}"] = nwb.trials[name][:]
+            for table, name in ((nwb.trials, "licks"), (nwb.units, "spike_times")):
+                for row in range(len(table)):
+                    found[f"{number}/{name}/{row}"] = np.asarray(table[name][row], "f8")
+            found[f"{number}/depth"] = nwb.units["depth"][:]
+    return found
+
+
 if __name__ == "__main__":
-    write_cases([voltages, channels_with_gains_of_their_own, plain, spikes])
+    write_cases([voltages, channels_with_gains_of_their_own, plain, spikes, silent_units, trials_and_spikes])

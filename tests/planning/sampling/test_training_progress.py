@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from h5lightning.errors import ShardingError
+from h5lightning.errors import ResumeError, ShardingError
 from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
+from h5lightning.planning.sampling.window_cuts import WindowCut
 
 SIZE = 101
 
@@ -106,3 +107,24 @@ def test_it_is_plain():
 def test_there_is_nothing_outside_of_an_epoch(start):
     with pytest.raises(ValueError, match=f"an epoch of {SIZE} samples cannot continue at {start}"):
         TrainingShards(SIZE, 5, 2, start=start)
+
+
+def test_it_says_the_windows_of_another_run_until_they_are_over():
+    first, second = TrainingShards(5000, 4, 2), TrainingShards(5000, 3, 1)
+    position = TrainingProgress().after(0, 60, first)
+    assert "window_start" not in position.to_plain(), "as earlier versions wrote it"
+    assert position.windows == WindowCut(0, 8)
+    inside = position.after(0, 60 + 10, second)
+    assert (inside.to_plain()["window_start"], inside.to_plain()["window_step"]) == (0, 8)
+    after = inside.after(0, 60 + 200, second)
+    assert after.windows == WindowCut(801, 3)
+    assert after.after(1, 5, second) == TrainingProgress(1, 5, 15, 1, 3)
+    assert TrainingProgress.of_plain(json.loads(json.dumps(after.to_plain()))) == after
+    assert after.restarted().windows is None
+
+
+@pytest.mark.parametrize(("start", "step"), [(-1, 3), (50, 3), (0, 0)])
+def test_windows_that_cannot_be_are_refused(start, step):
+    plain = {**TrainingProgress(0, 4, 40).to_plain(), "window_start": start, "window_step": step}
+    with pytest.raises(ResumeError, match="this is not a position of a training loader"):
+        TrainingProgress.of_plain(plain)

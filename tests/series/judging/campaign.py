@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from judging.cases import cases
-from judging.drawing import KINDS
+from judging.drawing import KINDS, STYLES
+from judging.draws import SeenDraws
 from judging.judge import judge
 from judging.options import Case
 
@@ -31,9 +32,9 @@ class Tally:
         for feature in ("all", *case.features):
             self.counts[feature, verdict] += 1
 
-    def of(self, verdict: str) -> int:
-        """How often a verdict was given."""
-        return self.counts["all", verdict]
+    def of(self, verdict: str, feature: str = "all") -> int:
+        """How often a verdict was given, of the cases with a feature."""
+        return self.counts[feature, verdict]
 
     def markdown(self) -> str:
         """A table of features and verdicts."""
@@ -45,7 +46,13 @@ class Tally:
 
 
 def run(
-    count: int, number: int, folder: str | None = None, *, kinds: Sequence[str] = KINDS, shrinks: bool = True
+    count: int,
+    number: int,
+    folder: str | None = None,
+    *,
+    kinds: Sequence[str] = KINDS,
+    styles: Sequence[str] = STYLES,
+    shrinks: bool = True,
 ) -> Tally:
     """Judge so many random cases.
 
@@ -54,9 +61,10 @@ def run(
         number: the seed that they follow from.
         folder: where files are written.
         kinds: kinds of series.
+        styles: what cases are about.
         shrinks: whether a case that fails is made smaller.
     """
-    tally, failed = Tally(), list[tuple[Case, str]]()
+    tally, failed, seen = Tally(), list[tuple[Case, str]](), SeenDraws()
 
     @seed(number)
     @settings(
@@ -68,10 +76,10 @@ def run(
         print_blob=False,
         report_multiple_bugs=False,
     )
-    @given(cases(tuple(kinds)))
+    @given(cases(tuple(kinds), tuple(styles)))
     def attempt(case: Case) -> None:
         try:
-            tally.add(case, judge(case, folder))
+            tally.add(case, judge(case, folder, seen))
         except Exception as error:
             failed.append((case, f"{type(error).__name__}: {error}\n{_where(error)}"))
             raise
@@ -84,6 +92,8 @@ def run(
         case, words = failed[-1]
         comments = "".join(f"# {line}\n" for line in words.splitlines())
         tally.failure = f"\n{case.program()}\n{comments}"
+    if unlikely := list(seen.unlikely()):
+        tally.failure += "draws that are not uniform:\n" + "\n".join(unlikely)
     return tally
 
 

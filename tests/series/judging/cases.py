@@ -8,7 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from judging.drawing import KINDS, Column, Drawn, Draws, draw_tree
+from judging.asking import draw_fields, draw_samples, draw_shuffle, draw_transform, used
+from judging.drawing import KINDS, STYLES, Drawn, Draws
+from judging.making import draw_tree
 from judging.options import Case
 from judging.trees import FileTree, Stored, Tree
 
@@ -16,12 +18,13 @@ __all__ = ["DEFECTS", "cases"]
 
 
 @st.composite
-def cases(draw: Callable[[Any], Any], kinds: Sequence[str] = KINDS) -> Case:
-    """Random cases of these kinds of series; one in ten has a defect."""
+def cases(draw: Callable[[Any], Any], kinds: Sequence[str] = KINDS, styles: Sequence[str] = STYLES) -> Case:
+    """Random cases of these kinds of series, and of these styles; one in ten has a defect."""
     draws = Draws(draw)
-    drawn = draw_tree(draws, kinds)
-    samples = _draw_samples(draws, drawn)
-    fields = _draw_fields(draws, drawn, samples)
+    drawn = draw_tree(draws, kinds, styles)
+    samples = draw_samples(draws, drawn)
+    fields = draw_fields(draws, drawn, samples)
+    shuffle = draw_shuffle(draws, drawn, fields, samples)
     tree, split, features = _draw_split(draws, drawn, samples)
     case = Case(
         tree=tree,
@@ -34,87 +37,18 @@ def cases(draw: Callable[[Any], Any], kinds: Sequence[str] = KINDS) -> Case:
             "reader": draws.pick(("auto", "h5py")),
             "seed": draws.number(0, 3),
             "threads": draws.pick((0, 1)),
-            "shuffle": draws.pick(("auto", "block", "full", "none")),
+            "shuffle": shuffle,
         },
         world=draws.number(1, 3),
         steps=draws.number(1, 5),
-        features=(drawn.kind, *features, *_used(fields, samples)),
+        transform=draw_transform(draws, fields, samples),
+        features=(drawn.kind, *features, *sorted(used(drawn, fields, samples, shuffle))),
     )
     if not draws.chance(10):
         return case
     name = draws.pick(tuple(DEFECTS))
     changed = DEFECTS[name](case, draws)
     return case if changed is None else replace(changed, features=(*changed.features, f"defect: {name}"))
-
-
-# ── samples and fields ───────────────────────────────────────────────────────────────────────────────
-
-
-def _draw_samples(draws: Draws, drawn: Drawn) -> dict[str, Any] | None:
-    axis = {"axis": 1} if drawn.kind == "axis" else {}
-    if draws.chance(5) and not draws.chance(3):
-        return {
-            stage: _windows(draws, axis)
-            for stage in ("train", "val", "test")
-            if stage == "train" or draws.chance(2)
-        }
-    kind = draws.pick(("windows", "windows", "rows", "whole" if drawn.is_equal else "windows"))
-    if kind == "windows":
-        return _windows(draws, axis)
-    return {"kind": kind, **axis} if axis or kind == "whole" else None
-
-
-def _windows(draws: Draws, axis: dict[str, int]) -> dict[str, Any]:
-    found: dict[str, Any] = {"length": draws.number(1, 6), **axis}
-    if draws.chance(3):
-        found["stride"] = draws.number(2, 5)
-    if draws.chance(3):
-        found["dilation"] = draws.number(2, 3)
-    if draws.chance(3):
-        found["pad"] = draws.pick(("edge", "zero"))
-    return found
-
-
-def _draw_fields(draws: Draws, drawn: Drawn, samples: dict[str, Any] | None) -> dict[str, Any]:
-    first = samples.get("train", samples) if samples else {}
-    is_windows, is_padded = "length" in first, "pad" in first
-    is_padded = is_padded and all("pad" in one for one in samples.values() if isinstance(one, dict))  # type: ignore[union-attr]
-    fields: dict[str, Any] = {}
-    for key, column in drawn.columns.items():
-        options: dict[str, Any] = {"path": column.path}
-        if column.is_table:
-            options["member"] = draws.pick(("a", "n", ["a", "b"]))
-        if column.extra:
-            options["extra_rows"] = column.extra
-        if is_windows and draws.chance(3):
-            start = draws.number(-3, first["length"] + 1)
-            options["steps"] = [start, start + draws.number(1, 4)]
-        if not column.is_table and draws.chance(6) and column.dtype not in ("|b1", "<c8"):
-            options["dtype"] = draws.pick(("float32", "float64"))
-        fields[key] = column.path if len(options) == 1 and draws.chance(2) else options
-    fields |= _draw_list(draws, drawn.columns)
-    if is_padded and draws.chance(2):
-        fields["is_pad"] = f"pad:{draws.pick(tuple(drawn.columns))}"
-    return fields | drawn.constants
-
-
-def _draw_list(draws: Draws, columns: dict[str, Column]) -> dict[str, Any]:
-    x, y = columns["x"], columns.get("y")
-    if y is None or x.is_table or (x.shape, x.dtype) != (y.shape, y.dtype) or x.extra or y.extra:
-        return {}
-    if not draws.chance(2):
-        return {}
-    return {"both": {"path": [x.path, y.path], "join": draws.pick(("last", "first", "concat"))}}
-
-
-def _used(fields: dict[str, Any], samples: dict[str, Any] | None) -> set[str]:
-    found = {"both"} & set(fields)
-    for field in fields.values():
-        if isinstance(field, dict):
-            found |= {"steps", "extra_rows", "constant", "series_axis"} & set(field)
-    stages = [samples] if samples and not {"train"} & set(samples) else list((samples or {}).values())
-    found |= {f"pad={one['pad']}" for one in stages if one and one.get("pad")}
-    return found | ({"stages"} if samples and "train" in samples else set())
 
 
 # ── splits ───────────────────────────────────────────────────────────────────────────────────────────
@@ -124,7 +58,7 @@ def _draw_split(
     draws: Draws, drawn: Drawn, samples: dict[str, Any] | None
 ) -> tuple[Tree, dict[str, Any], list[str]]:
     is_rows = samples is None or samples.get("kind") == "rows"
-    whole = samples is not None and samples.get("kind") == "whole"
+    whole = samples is not None and "whole" in (samples.get("kind"), samples.get("train", {}).get("kind"))
     kinds = ["none", "series", "file", "block", "auto"] + (["sample"] if is_rows else [])
     if drawn.kind == "names":
         kinds += ["given", "given", "attr"]
@@ -262,5 +196,6 @@ DEFECTS: dict[str, Callable[[Case, Draws], Case | None]] = {
 }
 
 
-def _axis(case: Case) -> dict[str, int]:
-    return {"axis": 1} if case.series and "axis" in case.series else {}
+def _axis(case: Case) -> dict[str, Any]:
+    axis = case.stage_samples["train"].axis
+    return {"axis": list(axis) if isinstance(axis, tuple) else axis} if axis != 0 else {}

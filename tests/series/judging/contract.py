@@ -8,46 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from judging.divisions import RefusedError, divide
 from judging.options import STAGES, Case, FieldOption, SamplesOption
-from judging.reading import join, natural, read_all
+from judging.places import Array, OneSeries, Part, Sample
+from judging.reading import natural, read_all
+from judging.shapes import check_shapes
+from judging.starts import others_of, starts_of
+from judging.stretches import entries_of, stretches
+from judging.values import value_of
 
 __all__ = ["Contract", "OneSeries", "Part", "Sample"]
-
-Array = npt.NDArray[Any]
-Part = tuple[int, int]  # first row and one past the last row in a series
-
-
-class OneSeries(NamedTuple):
-    """One series.
-
-    Args:
-        file: number of its file.
-        text: what the ``*`` matched.
-        name: as `locate` says it.
-        entry: its entry along the leading axis.
-        start: its first row in its file or match.
-        rows: how many it has.
-    """
-
-    file: int
-    text: str
-    name: str
-    entry: int | None
-    start: int
-    rows: int
-
-
-class Sample(NamedTuple):
-    """The series of a sample, and its first row there."""
-
-    series: int
-    row: int
 
 
 class Contract:
@@ -66,12 +40,13 @@ class Contract:
         self.fields = case.field_options
         self.rows_fields = {key: field for key, field in self.fields.items() if field.has_rows}
         self._files = [read_all(path) for path in self.paths]
+        self._unit_rows: dict[tuple[int, str], int] = {}
         self._check()
         self.series = [one for file in range(len(self.paths)) for one in self._series_of(file)]
         if not any(one.rows for one in self.series):
             raise RefusedError("no series has a row")
         self._check_spans()
-        self._check_constants()
+        _ = self.told_axes  # shapes that fit
 
     # ── series ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,23 +60,44 @@ class Contract:
             if samples.pad and samples.kind != "windows":
                 raise RefusedError("pad needs windows")
             for field in self.rows_fields.values():
-                rows_axis, series_axis = self._axes(field, samples)
-                if rows_axis == series_axis:
-                    raise RefusedError("rows lie along the axis of series")
-                if rows_axis not in ((0,) if series_axis is None else (1,)):
-                    raise RefusedError("rows lie along the first axis, or the second after that of series")
+                self._check_field(field, samples)
         if axis is None and any(field.series_axis is not None for field in self.fields.values()):
             raise RefusedError("a field has an axis of series, the data have not")
         if options and any(field.extra_rows for field in self.fields.values()):
             raise RefusedError("extra_rows with a table or an axis of series")
 
-    def _axes(self, field: FieldOption, samples: SamplesOption) -> tuple[int, int | None]:
+    def _check_field(self, field: FieldOption, samples: SamplesOption) -> None:
+        axes, series_axis = self._said_axes(field, samples)
+        if field.index is not None:
+            if samples.kind != "rows":
+                raise RefusedError("rows of an index are rows")
+            return
+        if series_axis is not None and series_axis in axes:
+            raise RefusedError("rows lie along the axis of series")
+        if len(axes) != len(samples.axes):
+            raise RefusedError("a field names as many axes as samples")
+        if field.ragged != "error" and samples.kind == "windows":
+            raise RefusedError("ragged windows")
+
+    def _said_axes(self, field: FieldOption, samples: SamplesOption) -> tuple[tuple[int, ...], int | None]:
         if not field.inherits_axes:
-            return field.axis or 0, field.series_axis
-        return samples.axis, (self.case.series or {}).get("axis")
+            return field.axes, field.series_axis
+        return samples.axes, (self.case.series or {}).get("axis")
+
+    def axes(
+        self, field: FieldOption, samples: SamplesOption, rank: int
+    ) -> tuple[tuple[int, ...], int | None]:
+        """The axes of windows and of series of a dataset with so many axes, counted from the first one."""
+        said, series_axis = self._said_axes(field, samples)
+        axes = tuple(axis if axis >= 0 else axis + rank for axis in said)
+        every = [*axes, *([] if series_axis is None else [series_axis])]
+        if len(set(every)) < len(every) or not all(0 <= axis < rank for axis in every):
+            raise RefusedError("an axis that is not there, or twice")
+        return axes, series_axis
 
     @property
-    def _any_samples(self) -> SamplesOption:
+    def any_samples(self) -> SamplesOption:
+        """Samples whose first axis is that of all stages."""
         return self.case.stage_samples["train"]
 
     def _texts(self, file: int) -> list[str]:
@@ -127,6 +123,7 @@ class Contract:
         part = next((part for part in first.split("/") if "*" in part), "")
         for text in self._texts(file) if has_star else [""]:
             rows, entries = self._rows(file, text)
+            self._unit_rows[file, text] = rows
             name = part.replace("*", text)
             if entries is not None:
                 for entry in range(entries):
@@ -141,14 +138,31 @@ class Contract:
 
     def _rows(self, file: int, text: str) -> tuple[int, int | None]:
         """Rows of a match, and its entries along the leading axis."""
-        lengths, entries = {}, set()
+        lengths, entries = self._lengths(file, text)
+        rows = min(lengths.values()) if lengths else self._index_rows(file, text)
+        for field in self.rows_fields.values():
+            if field.index is not None:
+                stretches(partial(self._get, file, text=text), field, rows)
+        for (key, _), length in lengths.items():
+            if length - rows > self.fields[key].extra_rows:
+                raise RefusedError("fields of different length")
+        for samples in set(self.case.stage_samples.values()):
+            self._check_sizes(file, text, samples)
+        if len(entries) > 1:
+            raise RefusedError("fields with different numbers of series")
+        first = next(iter(self.rows_fields.values())).paths[0]
+        if not rows and "*" not in first and not entries:
+            raise RefusedError("a file without rows")
+        return rows, next(iter(entries)) if entries else None
+
+    def _lengths(self, file: int, text: str) -> tuple[dict[tuple[str, str], int], set[int]]:
+        """How many rows each dataset has, and how many entries along the leading axis."""
+        lengths, entries = {}, set[int]()
         for key, field in self.rows_fields.items():
-            axis, series_axis = self._axes(field, self._any_samples)
-            for path in field.paths:
+            for path in field.paths if field.index is None else ():
                 data = self._get(file, path, text)
-                if data.ndim <= axis:
-                    raise RefusedError("an axis that is not there")
-                lengths[key, path] = data.shape[axis]
+                axes, series_axis = self.axes(field, self.any_samples, data.ndim)
+                lengths[key, path] = data.shape[axes[0]]
                 if series_axis is not None:
                     entries.add(data.shape[series_axis])
         if (self.case.series or {}).get("axis") is not None:
@@ -158,15 +172,35 @@ class Contract:
                 for field in fields
                 for path in field.paths
             }
-        rows = min(lengths.values())
-        for (key, _), length in lengths.items():
-            if length - rows > self.fields[key].extra_rows:
-                raise RefusedError("fields of different length")
-        if len(entries) > 1:
-            raise RefusedError("fields with different numbers of series")
-        if not rows and "*" not in next(iter(lengths))[1] and not entries:
-            raise RefusedError("a file without rows")
-        return rows, next(iter(entries)) if entries else None
+        return lengths, entries
+
+    def _index_rows(self, file: int, text: str) -> int:
+        """Rows where all fields have an index."""
+        counts = {entries_of(self._get(file, field.index or "", text)) for field in self.rows_fields.values()}
+        if len(counts) > 1:
+            raise RefusedError("indexes of different length")
+        return counts.pop()
+
+    def _check_sizes(self, file: int, text: str, samples: SamplesOption) -> None:
+        """All fields are equally long along the other axes of a window."""
+        if len({self._sizes(file, text, samples, field, path) for field, path in self._boxed}) > 1:
+            raise RefusedError("fields of different sizes along an axis of windows")
+
+    @property
+    def _boxed(self) -> list[tuple[FieldOption, str]]:
+        fields = self.rows_fields.values()
+        return [(field, path) for field in fields if field.index is None for path in field.paths]
+
+    def _sizes(
+        self, file: int, text: str, samples: SamplesOption, field: FieldOption, path: str
+    ) -> tuple[int, ...]:
+        data = self._get(file, path, text)
+        axes, _ = self.axes(field, samples, data.ndim)
+        return tuple(data.shape[axis] for axis in axes[1:])
+
+    def sizes(self, one: OneSeries, samples: SamplesOption) -> tuple[int, ...]:
+        """How long a series is along the axes of windows after the first one."""
+        return self._sizes(one.file, one.text, samples, *self._boxed[0]) if self._boxed else ()
 
     def _get(self, file: int, path: str, text: str) -> Array:
         found = self._files[file].get(path.replace("*", text))
@@ -174,9 +208,9 @@ class Contract:
             raise RefusedError(f"no dataset {path}")
         return found
 
-    def dataset(self, file: int, path: str) -> Array:
-        """A dataset of a file."""
-        return self._get(file, path, "")
+    def dataset(self, file: int, path: str, text: str = "") -> Array:
+        """A dataset of a file, or of the match of a text in it."""
+        return self._get(file, path, text)
 
     # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,17 +223,20 @@ class Contract:
             samples = self.case.stage_samples[stage]
             if samples not in found:
                 found[samples] = first
-                first += sum(len(self.starts(one, samples)) for one in self.series)
+                first += sum(
+                    len(self.starts(one, samples)) * len(self.others(one, samples)) for one in self.series
+                )
         return found
 
     @cached_property
     def everything(self) -> list[Sample]:
         """All samples of all sections, in the order of their ids."""
         return [
-            Sample(number, row)
+            Sample(number, row, others)
             for samples in self.sections
             for number, one in enumerate(self.series)
             for row in self.starts(one, samples)
+            for others in self.others(one, samples)
         ]
 
     def ids_of(self, stage: str, parts: Mapping[int, list[Part]]) -> dict[int, Part]:
@@ -207,100 +244,71 @@ class Contract:
         samples = self.case.stage_samples[stage]
         found, first = dict[int, Part](), self.sections[samples]
         for number, one in enumerate(self.series):
-            every = self.starts(one, samples)
+            every, beside = self.starts(one, samples), len(self.others(one, samples))
             for part in parts.get(number, []):
                 inside = set(self.starts(one, samples, part))
-                found |= {first + place: part for place, row in enumerate(every) if row in inside}
-            first += len(every)
+                for place, row in enumerate(every):
+                    if row in inside:
+                        found |= {first + place * beside + cell: part for cell in range(beside)}
+            first += len(every) * beside
         return found
 
     def starts(self, one: OneSeries, samples: SamplesOption, part: Part | None = None) -> list[int]:
         """The first row of each sample of a series, or of a part of it."""
-        return _starts(self, one, samples, part or (0, one.rows))
+        return starts_of(self, one, samples, part or (0, one.rows))
+
+    def others(self, one: OneSeries, samples: SamplesOption) -> list[tuple[int, ...]]:
+        """Where the samples that begin with a row begin along the other axes."""
+        return others_of(samples, self.sizes(one, samples))
 
     def limits(self, one: OneSeries, field: FieldOption, part: Part) -> Part:
         """The rows that a field may read for samples of a part: at the end of a series, also those it has more."""
         if part[1] < one.rows or not field.extra_rows:
             return part
-        axis, _ = self._axes(field, self._any_samples)
-        return part[0], min(self._get(one.file, path, one.text).shape[axis] for path in field.paths)
+        datas = [self._get(one.file, path, one.text) for path in field.paths]
+        return part[0], min(data.shape[self.axes(field, self.any_samples, data.ndim)[0][0]] for data in datas)
+
+    def rows_of(self, one: OneSeries) -> int:
+        """All rows of the file or match that a series lies in."""
+        return self._unit_rows[one.file, one.text]
+
+    @property
+    def used_samples(self) -> list[SamplesOption]:
+        """Those of stages that may have samples."""
+        split = self.case.split.get("given") or self.case.split
+        stages = [stage for stage in ("train", "val", "test") if stage == "train" or split.get(stage)]
+        return [self.case.stage_samples[stage] for stage in stages]
 
     def _check_spans(self) -> None:
         """Each stage that has rows needs a series that is long enough."""
-        split = self.case.split.get("given") or self.case.split
-        stages = [stage for stage in ("train", "val", "test") if stage == "train" or split.get(stage)]
-        for samples in (self.case.stage_samples[stage] for stage in stages):
-            if samples.kind == "whole":
-                self._check_equal()
-            if samples.kind != "windows" or samples.pad:
+        for samples in self.used_samples:
+            if samples.kind != "windows" or (samples.pad and len(samples.axes) == 1):
                 continue
-            if not any(self.starts(one, samples) for one in self.series):
+            if not any(self.starts(one, samples) and self.others(one, samples) for one in self.series):
                 raise RefusedError("no series is long enough for the span")
-
-    def _check_constants(self) -> None:
-        """What has no rows is there, and has one shape."""
-        for field in self.fields.values():
-            if field.attr is not None:
-                shapes = {self._attribute(one, field).shape for one in self.series}
-            elif field.constant:
-                found = (self._get(one.file, path, one.text) for one in self.series for path in field.paths)
-                shapes = {data.shape[1:] if field.series_axis is not None else data.shape for data in found}
-            else:
-                continue
-            if len(shapes) > 1:
-                raise RefusedError("constants of different shapes")
-
-    def _check_equal(self) -> None:
-        """Whole series can be stacked."""
-        for field in self.rows_fields.values():
-            if len({self.limits(one, field, (0, one.rows)) for one in self.series if one.rows}) > 1:
-                raise RefusedError("whole series of different lengths")
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────
 
-    def value(self, key: str, sample: Sample, samples: SamplesOption, part: Part) -> Array:
-        """What a field of a sample holds, in the stored type or the one that is asked for."""
-        field, one = self.fields[key], self.series[sample.series]
-        if field.padding_of is not None:
-            field = self.fields[field.padding_of]
-            return self._outside(field, one, sample.row, samples, part)[1]
-        if field.attr is not None:
-            return self._attribute(one, field)
-        found = [self._values(field, one, path, sample.row, samples, part) for path in field.paths]
-        if field.members is not None:
-            found = [found[0][name] for name in field.members]
-        joined = join(found, field, has_time=samples.kind != "rows" and field.has_rows)
-        return joined if field.dtype is None else joined.astype(field.dtype)
+    @cached_property
+    def told_axes(self) -> dict[str, int]:
+        """Key → the axis that its lengths and its padding speak of."""
+        return check_shapes(self)
 
-    def _values(
-        self, field: FieldOption, one: OneSeries, path: str, row: int, samples: SamplesOption, part: Part
-    ) -> Array:
-        data = self._get(one.file, path, one.text)
-        axis, series_axis = self._axes(field, samples)
-        if field.constant:
-            return data if series_axis is None else data[one.entry]
-        if series_axis is not None:
-            data, axis = data[one.entry], axis - 1
-        data = np.moveaxis(data, axis, 0)[one.start :]
-        if samples.kind == "rows":
-            return np.asarray(data[row])
-        if samples.kind == "whole":
-            return data[: one.rows] if not field.extra_rows else data
-        rows, outside = self._outside(field, one, row, samples, part)
-        found = np.array(data[rows])
-        if samples.pad == "zero":
-            found[outside] = np.zeros((), found.dtype)
-        return found
+    def value(
+        self, key: str, sample: Sample, samples: SamplesOption, part: Part, taken: Array | None = None
+    ) -> Any:
+        """What a field of a sample holds, in the stored type or the one that is asked for.
 
-    def _outside(
-        self, field: FieldOption, one: OneSeries, row: int, samples: SamplesOption, part: Part
-    ) -> tuple[Array, Array]:
-        """The rows of a window, clipped, and which of them are padding."""
-        wanted = row + samples.dilation * np.arange(*(field.steps or (0, samples.length)))
-        first, last = self.limits(one, field, part)
-        return np.clip(wanted, first, last - 1), (wanted < first) | (wanted >= last)
+        Args:
+            key: of the field.
+            sample: which one; with the start that was drawn.
+            samples: how they lie.
+            part: the rows that it may read.
+            taken: rows of a whole series; None for the first ones.
+        """
+        return value_of(self, self.fields[key], sample, samples, part, taken)
 
-    def _attribute(self, one: OneSeries, field: FieldOption) -> Array:
+    def attribute_of(self, one: OneSeries, field: FieldOption) -> Array:
         """An attribute of the matched object, else of its parents, else of the file."""
         if field.paths[0]:
             where = field.paths[0].replace("*", one.text)
@@ -319,29 +327,6 @@ class Contract:
             if not where:
                 raise RefusedError(f"no attribute {name}")
             where = where.rpartition("/")[0]
-
-
-def _starts(contract: Contract, one: OneSeries, samples: SamplesOption, part: Part) -> list[int]:
-    first, stop = part
-    if samples.kind == "rows":
-        return list(range(first, stop))
-    if samples.kind == "whole":
-        return [0] if one.rows and part == (0, one.rows) else []
-    # The grid begins where the first sample can: without padding, the rows before a window must be there.
-    lowest = min([0, *(field.steps[0] for field in contract.rows_fields.values() if field.steps)])
-    begin = 0 if samples.pad else -lowest * samples.dilation
-    grid = [row for row in range(begin, one.rows, samples.stride) if first <= row < stop]
-    if samples.pad:
-        return grid
-    return [row for row in grid if all(_fits(contract, one, row, samples, part))]
-
-
-def _fits(contract: Contract, one: OneSeries, row: int, samples: SamplesOption, part: Part) -> Iterable[bool]:
-    yield row + (samples.length - 1) * samples.dilation < part[1]
-    for field in contract.rows_fields.values():
-        begin, end = field.steps or (0, samples.length)
-        first, stop = contract.limits(one, field, part)
-        yield row + begin * samples.dilation >= first and row + (end - 1) * samples.dilation < stop
 
 
 def _joined(name: str, label: str) -> str:

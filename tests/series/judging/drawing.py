@@ -8,16 +8,18 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from judging.trees import FileTree, Storage, Stored, Tree
+from judging.trees import Tree
 
-__all__ = ["KINDS", "Column", "Drawn", "Draws", "draw_tree"]
+__all__ = ["KINDS", "STYLES", "TABLES", "Column", "Drawn", "Draws", "Layout", "draw_columns", "draw_layout"]
 
 T = TypeVar("T")
 
 TABLES = ("ends", "offsets", "lengths", "stops", "flags", "runs")
 KINDS = ("names", "files", *TABLES, "axis", "names and table")
+# What a case is about: rows along the first axis; along others; windows along several; whole series and rows that
+# differ in length.
+STYLES = ("plain", "axes", "boxes", "whole", "ragged rows")
 _DTYPES = ("<f4", "<f8", ">f4", "<f2", "<i2", ">i4", "<i8", "|u1", "|b1", "<c8")
-_TEMPLATES = ("data/*/{}", "*/{}", "traj_*/{}", "data/demo_*/{}", "a/b/*_x/deep/{}", "{}/*", "{}/d*")
 TABLE_MEMBERS = (("a", "<f4"), ("b", "<f4"), ("n", ">i4"))
 
 
@@ -47,6 +49,34 @@ class Draws:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where the axes of windows lie in datasets.
+
+    Args:
+        place: before the axes of a row ("front"), after its first one ("second"), or at the end ("back").
+        order: which of them each axis of a window is; rows lie along the first axis of a window.
+        has_series: another axis before them all holds series.
+    """
+
+    place: str = "front"
+    order: tuple[int, ...] = (0,)
+    has_series: bool = False
+
+    def axes(self, rank: int) -> tuple[int, ...]:
+        """The axes of windows in the data of one series whose rows have so many axes."""
+        first = {"front": 0, "second": 1, "back": rank}[self.place]
+        return tuple(first + one for one in self.order)
+
+    def said(self, rank: int) -> int | list[int] | None:
+        """The option ``axis`` for datasets whose rows have so many axes; None where it is the default."""
+        if self.place == "back":
+            found = [one - len(self.order) for one in self.order]
+        else:
+            found = [one + self.has_series for one in self.axes(rank)]
+        return None if found == [0] else found[0] if len(found) == 1 else found
+
+
+@dataclass(frozen=True)
 class Column:
     """A dataset that each series (or file) has.
 
@@ -55,17 +85,39 @@ class Column:
         shape: of a row.
         dtype: of its values; a table's members.
         extra: rows that it may have more.
+        own: where its rows lie, if not where those of all fields do.
+        varies: the axis of a row whose size differs between files and matches.
+        index: path of the index that divides it into rows.
+        is_ends: the index holds ends, else offsets.
     """
 
     path: str
     shape: tuple[int, ...]
     dtype: Any
     extra: int = 0
+    own: Layout | None = None
+    varies: int | None = None
+    index: str | None = None
+    is_ends: bool = True
 
     @property
     def is_table(self) -> bool:
         """Whether its rows are records."""
         return isinstance(self.dtype, tuple)
+
+    def stored_shape(self, layout: Layout, sizes: tuple[int, ...], entries: int | None) -> tuple[int, ...]:
+        """The shape of the dataset.
+
+        Args:
+            layout: of all fields.
+            sizes: how long it is along the axes of windows.
+            entries: series along the first axis.
+        """
+        places = (self.own or layout).axes(len(self.shape))
+        rest, found = iter(self.shape), list[int]()
+        for axis in range(len(self.shape) + len(places)):
+            found.append(sizes[places.index(axis)] if axis in places else next(rest))
+        return tuple(found) if entries is None else (entries, *found)
 
 
 @dataclass(frozen=True)
@@ -75,213 +127,86 @@ class Drawn:
     Args:
         tree: the files.
         kind: what makes series.
+        style: what the case is about.
+        layout: where the axes of windows lie.
         columns: key → the dataset of rows.
         series: the option that finds the series.
         constants: key → field options of what has no rows.
         is_equal: all series have equally many rows.
-        most_rows: of a series.
     """
 
     tree: Tree
     kind: str
+    style: str
+    layout: Layout
     columns: dict[str, Column]
     series: dict[str, Any] | None
     constants: dict[str, Any]
     is_equal: bool
-    most_rows: int
+
+    @property
+    def axis(self) -> dict[str, Any]:
+        """The option ``axis`` of samples."""
+        column = next((one for one in self.columns.values() if one.own is None and one.index is None), None)
+        said = None if column is None else self.layout.said(len(column.shape))
+        return {} if said is None else {"axis": said}
 
 
-def draw_tree(draws: Draws, kinds: Sequence[str] = KINDS) -> Drawn:
-    """A random tree, of one of these kinds of series."""
-    kind = draws.pick(kinds)
-    has_star = kind.startswith("names")
-    table = draws.pick(TABLES) if kind == "names and table" else kind if kind in TABLES else None
-    template = draws.pick(_TEMPLATES) if has_star else "{}"
-    columns = _draw_columns(draws, template, may_be_extra=table is None and kind != "axis")
-    is_equal = draws.chance(5)
-    equal_rows = draws.number(1, 12)
-    most = draws.pick((4, 12, 40))
-    maker = _Maker(draws, kind, table, columns, template, equal_rows if is_equal else None, most)
-    files = tuple((f"data{number}.h5", maker.file(number)) for number in range(draws.number(1, 4)))
-    return Drawn(Tree(files), kind, columns, maker.option, maker.constants, is_equal, most)
+def draw_layout(draws: Draws, kind: str, style: str) -> Layout:
+    """Where rows lie."""
+    has_series = kind == "axis"
+    places = ("front", "second", "back")
+    if style == "plain":
+        return Layout(has_series=has_series)
+    if style == "boxes":
+        order = draws.pick(((0, 1), (0, 1), (0, 1, 2), (1, 0), (2, 0, 1)))
+        return Layout(draws.pick(places), order, has_series)
+    if style == "axes":
+        return Layout(draws.pick(places[::-1]), has_series=has_series)
+    if style == "ragged rows":  # along other axes, only whole series differ
+        return Layout(draws.pick(("front", "front", "front", "front", *places)), has_series=has_series)
+    return Layout(draws.pick(("front", "front", *places)), has_series=has_series)
 
 
-def _draw_columns(draws: Draws, template: str, *, may_be_extra: bool) -> dict[str, Column]:
-    columns = {}
+def draw_columns(
+    draws: Draws, template: str, layout: Layout, style: str, *, may_be_extra: bool, may_have_index: bool
+) -> dict[str, Column]:
+    """What the rows of a case are: key → column."""
+    columns: dict[str, Column] = {}
     for key in ("x", "y", "z")[: draws.number(1, 3)]:
         dtype: Any = draws.pick(_DTYPES)
-        shape = draws.pick(((), (3,), (2, 2), (1,)))
-        if draws.chance(8):
+        shape = draws.pick(((), (3,), (2, 2), (1,)) if style != "boxes" else ((), (), (2,)))
+        if draws.chance(8) and layout.place != "second":
             dtype, shape = TABLE_MEMBERS, ()
+        if layout.place == "second" and not shape:
+            shape = (2,)
         extra = draws.number(1, 2) if may_be_extra and key == "y" and draws.chance(4) else 0
-        columns[key] = Column(template.format(draws.pick((key, f"obs/{key}"))), shape, dtype, extra)
+        column = Column(template.format(draws.pick((key, f"obs/{key}"))), shape, dtype, extra)
+        column = _in_style(draws, column, layout, style, is_first=not columns)
+        if may_have_index and draws.chance(2):
+            path = template.format(
+                draws.pick((f"{key}_index", "shared_index" if not columns else f"{key}_index"))
+            )
+            column = replace(column, extra=0, own=None, varies=None, index=path, is_ends=not draws.chance(2))
+        columns[key] = column
     if len(columns) > 1 and draws.chance(3):  # alike: for lists
-        columns["y"] = replace(columns["x"], path=columns["y"].path, extra=columns["y"].extra)
+        columns["y"] = replace(
+            columns["x"], path=columns["y"].path, extra=0 if columns["x"].index else columns["y"].extra
+        )
     return columns
 
 
-@dataclass
-class _Maker:
-    """Makes files of one data set."""
-
-    draws: Draws
-    kind: str
-    table: str | None
-    columns: dict[str, Column]
-    template: str
-    equal_rows: int | None
-    most: int
-
-    def __post_init__(self) -> None:
-        self.part = (
-            next(part for part in self.template.split("/") if "*" in part) if "*" in self.template else ""
-        )
-        self.has_grid, self.has_attr = self.draws.chance(3), self.draws.chance(3)
-        self.attr_on_series, self.text_runs = self.draws.chance(2), self.draws.chance(2)
-        self.flag_paths = ("done", "timeout")[: self.draws.number(1, 2)]
-        self.label_type = self.draws.pick(("<i8", "<i4", "<u2", "<u8"))
-        self.storages = [self._storage() for _ in self.columns]
-        self._number = 0
-
-    @property
-    def option(self) -> dict[str, Any] | None:
-        """The option of `Series`."""
-        if self.kind == "axis":
-            return {"axis": 0}
-        if self.table is None:
-            return None
-        where = self._table_path
-        options: dict[str, dict[str, Any]] = {
-            "ends": {"ends": where("ends")},
-            "offsets": {"offsets": where("offsets")},
-            "lengths": {"starts": where("starts"), "lengths": where("lengths")},
-            "stops": {"starts": where("starts"), "stops": where("stops")},
-            "flags": {"flags": [where(path) for path in self.flag_paths]},
-            "runs": {"runs": where("episode")},
-        }
-        return options[self.table]
-
-    @property
-    def constants(self) -> dict[str, Any]:
-        """Fields without rows."""
-        found: dict[str, Any] = {}
-        if self.has_grid:
-            found["grid"] = {"path": self._table_path("grid"), "constant": True}
-            if self.kind == "axis":
-                found["label"] = {"path": "label", "constant": True, "series_axis": 0}
-        if self.has_attr:
-            found["mass"] = "attr:mass"
-        return found
-
-    def file(self, number: int) -> FileTree:
-        """One file."""
-        if not self.part:
-            return self._make([("", self._rows())], number)
-        numbers = self.draws.draw(st.lists(st.integers(0, 12), min_size=1, max_size=5, unique=True))
-        texts = [f"ep_{one}" if self.part == "*" else str(one) for one in numbers]
-        return self._make([(text, self._rows()) for text in texts], number)
-
-    def _rows(self) -> int:
-        if self.equal_rows is not None and self.table is None:
-            return self.equal_rows
-        if self.part and self.draws.chance(8):
-            return 0
-        return self.draws.number(1, self.most)  # a file without rows is refused
-
-    def _make(self, matches: list[tuple[str, int]], number: int) -> FileTree:
-        datasets: list[Stored] = []
-        attributes: list[tuple[str, str, Any]] = []
-        for text, rows in matches:
-            datasets += self._tables(text, rows) if self.table else []
-            lengths = [datasets[-1].shape[0]] if self.table in ("flags", "runs") else []
-            common = lengths[0] if lengths else self._table_rows(datasets, rows)
-            entries = self.draws.number(1, 4) if self.kind == "axis" else None
-            for column, storage in zip(self.columns.values(), self.storages, strict=True):
-                long = common + (self.draws.number(0, column.extra) if column.extra else 0)
-                shape = (long, *column.shape) if entries is None else (entries, long, *column.shape)
-                path = column.path.replace("*", text)
-                datasets.append(Stored(path, shape, column.dtype, self._first(), storage=storage))
-            if self.has_grid:
-                datasets.append(
-                    Stored(self._table_path("grid").replace("*", text), (3,), "<f4", self._first())
-                )
-                if entries is not None:
-                    datasets.append(Stored("label", (entries,), "<i4", self._first()))
-            if text and self.has_attr and self.attr_on_series:
-                attributes.append((self._series_path(text), "mass", float(self._first())))
-        attributes.append(("/", "mass", float(number)))
-        return FileTree(tuple(datasets), tuple(attributes) if self.has_attr else ())
-
-    def _table_rows(self, datasets: list[Stored], rows: int) -> int:
-        if self.table is None:
-            return rows
-        values = datasets[-1].values or (0,)
-        if self.table == "lengths":
-            starts = datasets[-2].values or (0,)
-            return max(1, int(starts[-1]) + int(values[-1])) if datasets[-1].values else 1
-        return max(1, int(values[-1]))
-
-    def _tables(self, text: str, rows: int) -> list[Stored]:
-        """The datasets that divide the rows of a match."""
-        lengths = self.draws.draw(st.lists(st.integers(0, self.most), min_size=1, max_size=5))
-        if self.equal_rows is not None:
-            lengths = [self.equal_rows] * len(lengths)
-        if not any(lengths):
-            lengths[0] = rows
-        ends = [sum(lengths[: place + 1]) for place in range(len(lengths))]
-        starts = [0, *ends[:-1]]
-        tables: dict[str, dict[str, list[Any]]] = {
-            "ends": {"ends": ends},
-            "offsets": {"offsets": [0, *ends]},
-            "lengths": {"starts": starts, "lengths": lengths},
-            "stops": {"starts": starts, "stops": ends},
-        }
-        if self.table in tables:
-            return [
-                Stored(self._table_path(name).replace("*", text), (len(v),), self.label_type, values=tuple(v))
-                for name, v in tables[self.table].items()
-            ]
-        return self._row_tables(text, lengths)
-
-    def _row_tables(self, text: str, lengths: list[int]) -> list[Stored]:
-        """The datasets with one value for each row."""
-        storage = Storage() if self.draws.chance(2) else Storage(rows=7, gzip=True)
-        total = sum(lengths)
-        if self.table == "runs":
-            names: list[Any] = [number for number, length in enumerate(lengths) for _ in range(length)]
-            names = [f"run {name}" for name in names] if self.text_runs else names
-            dtype = "text" if self.text_runs else self.label_type
-            path = self._table_path("episode").replace("*", text)
-            return [Stored(path, (total,), dtype, values=tuple(names), storage=storage)]
-        ends = {sum(lengths[: place + 1]) - 1 for place in range(len(lengths))}
-        if self.draws.chance(2):
-            ends.discard(total - 1)
-        flags: dict[str, list[int]] = {path: [] for path in self.flag_paths}
-        for row in range(total):
-            chosen = self.draws.pick(self.flag_paths) if row in ends else None
-            for path in self.flag_paths:
-                flags[path].append(int(path == chosen))
-        dtype = self.draws.pick(("|b1", "|u1", "<f4"))
-        return [
-            Stored(
-                self._table_path(path).replace("*", text), (total,), dtype, values=tuple(v), storage=storage
-            )
-            for path, v in flags.items()
+def _in_style(draws: Draws, column: Column, layout: Layout, style: str, *, is_first: bool) -> Column:
+    """Rows that lie elsewhere than those of other columns, or that differ in shape."""
+    if style in ("axes", "boxes") and not is_first and draws.chance(4):
+        places = [
+            one
+            for one in ("front", "second", "back")
+            if one != layout.place and (one != "second" or column.shape)
         ]
-
-    def _table_path(self, name: str) -> str:
-        return self.template.format(name) if self.part else name
-
-    def _series_path(self, text: str) -> str:
-        before, _, after = next(iter(self.columns.values())).path.partition("*")
-        return before + text + after.split("/")[0]
-
-    def _first(self) -> int:
-        self._number += 1000
-        return self._number
-
-    def _storage(self) -> Storage:
-        if not self.draws.chance(2):
-            return Storage()
-        rows = self.draws.pick((1, 3, 8))
-        return Storage(rows, is_narrow=self.draws.chance(3), gzip=not self.draws.chance(2))
+        return replace(column, own=replace(layout, place=draws.pick(places)))
+    one_in = {"whole": 4, "ragged rows": 2}.get(style)
+    may_differ = layout.place == "front" or draws.chance(8)
+    if one_in and may_differ and column.shape and not column.is_table and draws.chance(one_in):
+        return replace(column, varies=draws.number(0, len(column.shape) - 1))
+    return column

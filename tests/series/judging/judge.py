@@ -8,34 +8,37 @@ import shutil
 import tempfile
 from typing import Any
 
-import numpy as np
-
 from h5lightning import H5DataModule
 from h5lightning.errors import H5LightningError
+from judging.batches import BatchJudge
+from judging.buckets import check_buckets
 from judging.contract import Contract, Part
 from judging.disagreement import DisagreementError, expect
 from judging.divisions import RefusedError
+from judging.draws import SeenDraws
 from judging.options import STAGES, Case
 from judging.splits import Parts, check_split, is_possible_refusal, saved_parts
+from judging.transforms import TRANSFORMS
 
 __all__ = ["judge"]
 
 _EPOCH = 2
 
 
-def judge(case: Case, folder: str | None = None) -> str:
+def judge(case: Case, folder: str | None = None, seen: SeenDraws | None = None) -> str:
     """``right`` or ``refused`` where both agree.
 
     Args:
         case: the case.
         folder: where a folder for its files is made and removed.
+        seen: collects what was drawn.
 
     Raises:
         DisagreementError: they do not agree.
     """
     own = tempfile.mkdtemp(dir=folder, prefix="series-")
     try:
-        with _Judge(case, own) as judging:
+        with _Judge(case, own, seen or SeenDraws()) as judging:
             return judging.verdict()
     finally:
         shutil.rmtree(own, ignore_errors=True)
@@ -44,8 +47,8 @@ def judge(case: Case, folder: str | None = None) -> str:
 class _Judge:
     """One case in a folder of its own."""
 
-    def __init__(self, case: Case, folder: str) -> None:
-        self.case, self.folder = case, folder
+    def __init__(self, case: Case, folder: str, seen: SeenDraws) -> None:
+        self.case, self.folder, self._seen = case, folder, seen
         self.paths = case.tree.write(folder)
         self._modules: list[H5DataModule] = []
 
@@ -61,6 +64,7 @@ class _Judge:
             self.contract = Contract(self.case, self.paths)
         except RefusedError as refusal:
             return self._both_refuse(refusal)
+        self.batches = BatchJudge(self.contract, self._seen)
         try:
             dm = self.module()
         except H5LightningError as error:
@@ -83,6 +87,8 @@ class _Judge:
     def module(self, **changes: Any) -> H5DataModule:
         """A module that is set up, with some options changed."""
         options = {**self.case.arguments, **changes, "index_dir": f"{self.folder}/index"}
+        if self.case.transform is not None:
+            options["transform"] = TRANSFORMS[self.case.transform]
         dm = H5DataModule(f"{self.folder}/*.h5", **options, provenance=True)
         self._modules.append(dm)
         dm.prepare_data()
@@ -101,9 +107,17 @@ class _Judge:
     def _check_ids(self, dm: H5DataModule) -> None:
         contract, series = self.contract, self.contract.series
         count = len(contract.everything)
-        found = [(os.path.basename(file), name, row) for file, name, row in dm.locate(range(count))]
+        found = [
+            (os.path.basename(place.file), place.series, place.row, place.start)
+            for place in dm.locate(range(count))
+        ]
         expected = [
-            (os.path.basename(contract.paths[series[one.series].file]), series[one.series].name, one.row)
+            (
+                os.path.basename(contract.paths[series[one.series].file]),
+                series[one.series].name,
+                one.row,
+                one.start,
+            )
             for one in contract.everything
         ]
         expect("dm.locate(all ids)", found, expected)
@@ -175,19 +189,31 @@ class _Judge:
             return
         loader: Any = dm.train_dataloader()
         loader.sampler.set_epoch(_EPOCH)
-        whole = self._read(loader, "train", ids)
+        whole = self._read(loader, "train", ids, _EPOCH)
+        self._check_bucket([whole])
         expect("ids of an epoch", sorted(_flat(whole)), sorted(ids))
         world = self.case.world
         if world > 1 and len(ids) >= world:
             loaders: list[Any] = [dm.train_dataloader(rank=rank, world_size=world) for rank in range(world)]
             for one in loaders:
                 one.sampler.set_epoch(_EPOCH)
-            ranks = [self._read(one, "train", ids) for one in loaders]
+            ranks = [self._read(one, "train", ids, _EPOCH) for one in loaders]
+            self._check_bucket(ranks)
             expect("batches of each rank", [len(one) for one in ranks], [len(ranks[0])] * world)
             found = _flat(itertools.chain(*ranks))
             if len(found) != len(set(found)) or not set(found) <= set(ids) or len(ids) - len(found) >= world:
                 raise DisagreementError(f"ids on {world} ranks", sorted(found), sorted(ids))
         self._check_resume(len(whole), ids)
+        samples = self.case.stage_samples["train"]
+        if samples.jitter or samples.take is not None:
+            loader.sampler.set_epoch(_EPOCH + 1)
+            self._read(loader, "train", ids, _EPOCH + 1)
+            self.batches.check_epochs("train", _EPOCH, _EPOCH + 1)
+
+    def _check_bucket(self, ranks: list[list[list[int]]]) -> None:
+        shuffle = self.case.options.get("shuffle")
+        if isinstance(shuffle, dict) and shuffle.get("bucket"):
+            check_buckets(self.contract, shuffle["bucket"], ranks, self.case.options["batch_size"])
 
     def _check_resume(self, batches: int, ids: dict[int, Part]) -> None:
         if batches < 2 or self.case.steps % 2 == 0:  # it takes two more modules
@@ -198,12 +224,14 @@ class _Judge:
         for _ in range(steps):
             next(running)
         state = first.state_dict()
-        rest = self._read(running, "train", ids)
+        rest = self._read(running, "train", ids, 0)
         second.load_state_dict(state)
-        resumed = self._read(second.train_dataloader(), "train", ids)
+        resumed = self._read(second.train_dataloader(), "train", ids, 0)
         expect(f"batches of a run that resumes after {steps}", resumed, rest)
 
-    def _read(self, loader: Any, stage: str, ids: dict[int, Part]) -> list[list[int]]:
+    def _read(
+        self, loader: Any, stage: str, ids: dict[int, Part], epoch: int | None = None
+    ) -> list[list[int]]:
         """The ids of each batch, whose values are right."""
         read = []
         for batch in loader:
@@ -213,28 +241,8 @@ class _Judge:
                 raise DisagreementError(
                     f"ids of {stage} that belong to no such sample", sorted(unknown), sorted(ids)
                 )
-            for key in self.case.fields:
-                self._check_values(key, batch, stage, numbers, ids)
+            self.batches.check(batch, stage, epoch, numbers, ids)
         return read
-
-    def _check_values(
-        self, key: str, batch: dict[str, Any], stage: str, numbers: list[int], ids: dict[int, Part]
-    ) -> None:
-        contract, samples = self.contract, self.case.stage_samples[stage]
-        where = [contract.everything[number] for number in numbers]
-        expected = np.stack(
-            [contract.value(key, one, samples, ids[n]) for one, n in zip(where, numbers, strict=True)]
-        )
-        expected = expected.astype(expected.dtype.newbyteorder("="))
-        found = batch[key].numpy()
-        expect(f"type of {key!r} in {stage}", str(found.dtype), str(expected.dtype))
-        expect(f"shape of {key!r} in {stage}", found.shape, expected.shape)
-        for place, one in enumerate(where):
-            if not np.array_equal(found[place], expected[place]):
-                what = f"{key!r} of sample {numbers[place]} in {stage}, {contract.series[one.series]} row {one.row}"
-                raise DisagreementError(
-                    f"{what}, part {ids[numbers[place]]}", found[place].tolist(), expected[place].tolist()
-                )
 
 
 def _flat(batches: Any) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from judging.transforms import SOURCE
 from judging.trees import NUMBERS, Tree
 
 __all__ = ["STAGES", "Case", "FieldOption", "SamplesOption"]
@@ -13,22 +14,49 @@ __all__ = ["STAGES", "Case", "FieldOption", "SamplesOption"]
 STAGES = ("train", "val", "test", "predict")
 
 
+def _several(value: Any) -> Any:
+    """A list as a tuple, one of one entry as this entry, and anything else as it is."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple(value) if len(value) > 1 else value[0]
+
+
 @dataclass(frozen=True)
 class SamplesOption:
     """How samples lie in a series."""
 
     kind: str = "rows"
-    length: int = 1
-    stride: int = 1
+    length: int | tuple[int, ...] = 1
+    stride: int | tuple[int, ...] = 1
     dilation: int = 1
-    axis: int = 0
+    axis: int | tuple[int, ...] = 0
     pad: str | None = None
+    jitter: bool = False
+    take: int | None = None
 
     @classmethod
     def of(cls, value: Mapping[str, Any] | None) -> SamplesOption:
         """The option of a mapping."""
-        options = dict(value or {})
+        options = {name: _several(one) for name, one in (value or {}).items()}
         return cls(**{"kind": "windows" if "length" in options else "rows", **options})
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of a window; rows lie along the first one."""
+        return self.axis if isinstance(self.axis, tuple) else (self.axis,)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Entries of a window along each axis."""
+        return self._each(self.length)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Entries from one window to the next one along each axis."""
+        return self._each(self.stride)
+
+    def _each(self, value: int | tuple[int, ...]) -> tuple[int, ...]:
+        return value if isinstance(value, tuple) else (value,) * len(self.axes)
 
 
 @dataclass(frozen=True)
@@ -43,9 +71,11 @@ class FieldOption:
     is_list: bool = False
     join: str = "last"
     dtype: str | None = None
-    axis: int | None = None
+    axis: int | tuple[int, ...] | None = None
     series_axis: int | None = None
     extra_rows: int = 0
+    index: str | None = None
+    ragged: str = "error"
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any]) -> FieldOption:
@@ -60,24 +90,43 @@ class FieldOption:
             members=None if member is None else (member,) if isinstance(member, str) else tuple(member),
             is_list=not isinstance(path, str) or not isinstance(member, (str, type(None))),
             steps=None if steps is None else tuple(steps),
+            axis=_several(options.pop("axis", None)),
             **options,
         )
 
     @property
     def padding_of(self) -> str | None:
         """The key whose padding this field tells."""
+        return self._after("pad:")
+
+    @property
+    def length_of(self) -> str | None:
+        """The key whose lengths this field tells."""
+        return self._after("length:")
+
+    def _after(self, word: str) -> str | None:
         path = self.paths[0]
-        return path[4:] if self.attr is None and path.startswith("pad:") else None
+        return path.removeprefix(word) if self.attr is None and path.startswith(word) else None
+
+    @property
+    def told_of(self) -> str | None:
+        """The key whose padding or lengths this field tells."""
+        return self.padding_of or self.length_of
 
     @property
     def has_rows(self) -> bool:
         """Whether its values differ from row to row."""
-        return self.attr is None and not self.constant and self.padding_of is None
+        return self.attr is None and not self.constant and self.told_of is None
 
     @property
     def inherits_axes(self) -> bool:
         """Whether the axes of samples and series hold for it."""
         return self.axis is None and self.series_axis is None and not self.constant
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that it says itself."""
+        return self.axis if isinstance(self.axis, tuple) else (self.axis or 0,)
 
 
 @dataclass(frozen=True)
@@ -93,6 +142,7 @@ class Case:
         options: further options.
         world: ranks that share an epoch.
         steps: batches until a run is interrupted.
+        transform: name of a transform of `judging.transforms`, for all stages.
         features: what is used, for the table of a campaign.
     """
 
@@ -104,6 +154,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     world: int = 1
     steps: int = 1
+    transform: str | None = None
     features: tuple[str, ...] = ()
 
     @property
@@ -133,10 +184,13 @@ class Case:
     def program(self) -> str:
         """A program that writes the files and sets the module up."""
         arguments = "".join(f"    {name}={value!r},\n" for name, value in self.arguments.items())
+        own = ""
+        if self.transform is not None:
+            own, arguments = SOURCE[self.transform], f"{arguments}    transform={self.transform},\n"
         return (
             "from __future__ import annotations\n"
-            "import os, tempfile\nimport h5py, numpy as np\nfrom h5lightning import H5DataModule\n"
-            f"os.chdir(tempfile.mkdtemp())\n{NUMBERS}\n{self.tree.code()}\n"
+            "import os, tempfile\nimport h5py, numpy as np, torch\nfrom h5lightning import H5DataModule\n"
+            f"os.chdir(tempfile.mkdtemp())\n{NUMBERS}\n{own}\n{self.tree.code()}\n"
             f"dm = H5DataModule(\n    'data*.h5',\n{arguments}    provenance=True, index_dir='index',\n)\n"
             "dm.prepare_data(); dm.setup()\nprint(dm.summary())\n"
             "for batch in dm.train_dataloader():\n"

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from judging.divisions import RefusedError
 from judging.options import FieldOption
 
 __all__ = ["join", "natural", "read_all"]
@@ -16,19 +17,34 @@ __all__ = ["join", "natural", "read_all"]
 Array = npt.NDArray[Any]
 
 
-def join(found: list[Array], field: FieldOption, *, has_time: bool) -> Array:
-    """The parts of a list as one array; another field as it is."""
+def join(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array:
+    """The parts of a list as one array; another field as it is.
+
+    Args:
+        found: the parts.
+        field: the field.
+        time: the axes of parts that windows have; the others are those of a row.
+
+    Raises:
+        RefusedError: the shapes of the parts do not fit.
+    """
     if not field.is_list:
         return found[0]
+    try:
+        return _joined(found, field, time)
+    except ValueError as error:
+        raise RefusedError("shapes that do not join") from error
+
+
+def _joined(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array:
     rank = min(one.ndim for one in found)
-    time = 1 if has_time else 0
-    if rank == time:  # scalars become channels
-        found = [one if one.ndim > rank else one[..., None] for one in found]
-        return np.concatenate(found, -1)
+    row = [axis for axis in range(rank) if axis not in time]
+    if not row:  # scalars become channels
+        return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
     if field.join == "first":
-        return np.stack(found, time)
+        return np.stack(found, row[0])
     if field.join == "concat":
-        return np.concatenate(found, -1)
+        return np.concatenate(found, row[-1])
     return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
 
 

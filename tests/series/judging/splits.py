@@ -178,8 +178,18 @@ def _may_lack_samples(contract: Contract) -> bool:
         }
         return not all(contract.ids_of(name, own) for name, own in parts.items())
     if split.get("by", "auto") in ("block", "auto"):
-        return any(max(samples.length, samples.stride) > 1 for samples in every) or _has_steps(contract)
-    return any(not contract.starts(one, samples) for samples in every for one in contract.series if one.rows)
+        some_lack = any(not contract.others(one, samples) for samples in every for one in contract.series)
+        return (
+            some_lack
+            or any(max(*samples.lengths, *samples.strides) > 1 for samples in every)
+            or _has_steps(contract)
+        )
+    return any(
+        not (contract.starts(one, samples) and contract.others(one, samples))
+        for samples in every
+        for one in contract.series
+        if one.rows
+    )
 
 
 def _has_steps(contract: Contract) -> bool:

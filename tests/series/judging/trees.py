@@ -40,20 +40,24 @@ class Storage:
         rows: rows of a chunk; None for contiguous.
         is_narrow: chunks do not hold whole rows.
         gzip: chunks are compressed.
+        cut: entries of a chunk along all axes but the first; None for all.
     """
 
     rows: int | None = None
     is_narrow: bool = False
     gzip: bool = False
+    cut: int | None = None
 
     def options(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Arguments of ``create_dataset`` for a dataset of a shape."""
         if self.rows is None or not shape:
             return {}
         chunks = [min(self.rows, max(1, shape[0])), *(max(1, size) for size in shape[1:])]
+        if self.cut is not None:
+            chunks[1:] = [min(self.cut, size) for size in chunks[1:]]
         if self.is_narrow and len(shape) > 1:
             chunks[-1] = max(1, shape[-1] // 2)
-        maxshape = (None, *shape[1:]) if 0 in shape else None
+        maxshape = (None,) * len(shape) if 0 in shape else None
         found: dict[str, Any] = {"chunks": tuple(chunks)}
         if maxshape is not None:
             found["maxshape"] = maxshape

@@ -72,7 +72,7 @@ def expected(starts, sizes=(10, 10, 10)):
 
 
 def decoded(reader):
-    return reader._direct._decoded.pool().filled
+    return getattr(reader, "_direct", reader)._decoded.pool().filled
 
 
 def random_starts(count, sizes=(10, 10, 10), seed=0):
@@ -80,9 +80,11 @@ def random_starts(count, sizes=(10, 10, 10), seed=0):
     return np.random.default_rng(seed).integers(0, limits, (count, 3)).tolist()
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 3 * 4000, 10_000_000])
-def test_each_chunk_is_decoded_once_in_a_call(cache_bytes, tmp_path, reader_of):
-    path, reader = write(tmp_path / "a.h5", **GZIP), reader_of("auto", cache_bytes=cache_bytes)
+@pytest.mark.parametrize(
+    ("name", "cache_bytes"), [("auto", 0), ("auto", 3 * 4000), ("auto", 10_000_000), ("h5py", 10_000_000)]
+)
+def test_each_chunk_is_decoded_once_in_a_call(name, cache_bytes, tmp_path, reader_of):
+    path, reader = write(tmp_path / "a.h5", **GZIP), reader_of(name, cache_bytes=cache_bytes)
     first = request_of(random_starts(200), (10, 10, 10))
     second = request_of(random_starts(50, (3, 30, 2)), (3, 30, 2))
     reader.read_boxes([path], [first, second])
@@ -91,8 +93,9 @@ def test_each_chunk_is_decoded_once_in_a_call(cache_bytes, tmp_path, reader_of):
     assert np.array_equal(second.out, expected(random_starts(50, (3, 30, 2)), (3, 30, 2)))
 
 
-def test_only_the_chunks_of_the_boxes_are_decoded(tmp_path, reader_of):
-    path, reader = write(tmp_path / "a.h5", **GZIP), reader_of("auto")
+@pytest.mark.parametrize("name", ["auto", "h5py"])
+def test_only_the_chunks_of_the_boxes_are_decoded(name, tmp_path, reader_of):
+    path, reader = write(tmp_path / "a.h5", **GZIP), reader_of(name)
     read(reader, path, [[0, 0, 0], [10, 10, 10], [0, 0, 0]])
     assert decoded(reader) == 2
     read(reader, path, [[5, 0, 0]])

@@ -1,4 +1,4 @@
-"""Runs of rows of different lengths: both readers put them where the same rows go one by one, in any storage."""
+"""Runs of rows of different lengths: the h5py reader, and the direct one on data of any layout, read the same."""
 
 from __future__ import annotations
 

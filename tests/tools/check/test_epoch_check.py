@@ -96,6 +96,12 @@ def test_what_is_right_passes(write_files, shuffle, check):
         assert check(run, ignore).failures == ()
 
 
+@pytest.mark.parametrize("check", [check_orders, check_training])
+def test_buckets_pass(write_files, check):
+    with check_run(write_files(), shuffle=Shuffle(bucket="y")) as run:
+        assert check(run, ignore).failures == ()
+
+
 @pytest.mark.parametrize("mode", ["full", "block"])
 @pytest.mark.parametrize("check", [check_orders, check_training])
 def test_draws_by_weight_pass(write_files, mode, check):

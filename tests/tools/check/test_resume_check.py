@@ -14,8 +14,14 @@ COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
 
 @pytest.mark.parametrize(
     "shuffle",
-    [Shuffle("full"), Shuffle("block", 2000), Shuffle("none"), Shuffle("block", 2000, balance="y")],
-    ids=["full", "block", "none", "balanced"],
+    [
+        Shuffle("full"),
+        Shuffle("block", 2000),
+        Shuffle("none"),
+        Shuffle("block", 2000, balance="y"),
+        Shuffle(bucket="y"),
+    ],
+    ids=["full", "block", "none", "balanced", "bucketed"],
 )
 @pytest.mark.parametrize("tail", ["drop", "repeat"])
 def test_what_is_right_passes(write_files, shuffle, tail):

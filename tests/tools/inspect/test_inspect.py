@@ -10,9 +10,7 @@ import hydra
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
+from composing import arguments_of, composed
 from omegaconf import OmegaConf
 from series_files import (
     demonstrations,
@@ -24,7 +22,6 @@ from series_files import (
     transitions,
 )
 
-from h5lightning import config
 from h5lightning.errors import NoMatchError
 from h5lightning.storage.discovery import discover
 from h5lightning.tools.inspect import inspect_files
@@ -267,31 +264,6 @@ def made_by_python(found):
     return namespace["dm"]
 
 
-@pytest.fixture
-def composed():
-    """Compose a configuration from YAML or from overrides, as Hydra does, and create the DataModule."""
-    GlobalHydra.instance().clear()
-    config.register()
-
-    def make(yaml="defaults:\n  - data: h5\n", overrides=()):
-        app = OmegaConf.create(yaml)
-        ConfigStore.instance().store(name="app_of_inspecting", node=app)
-        with initialize(config_path=None, version_base="1.3"):
-            return hydra.utils.instantiate(compose("app_of_inspecting", overrides=list(overrides)).data)
-
-    return make
-
-
-def plain(dm):
-    """The arguments; None and the defaults are the same."""
-    hparams = dict(dm.hparams)
-    hparams["split"] = hparams["split"] or OmegaConf.to_container(OmegaConf.structured(config.SplitConfig))
-    return {
-        **hparams,
-        **{name: getattr(dm._options, name) for name in ("split", "access", "fields", "samples")},
-    }
-
-
 @pytest.mark.parametrize("kind", USABLE, ids=name_of)
 def test_the_python_trains(inspected, kind):
     found = inspected(kind)
@@ -307,13 +279,16 @@ def test_the_python_trains(inspected, kind):
 
 
 @pytest.mark.parametrize("kind", USABLE, ids=name_of)
-def test_yaml_and_command_line_say_the_same_as_python(inspected, kind, composed):
+def test_yaml_and_command_line_say_the_same_as_python(inspected, kind):
     found = inspected(kind)
-    expected = plain(made_by_python(found))
-    assert plain(composed(yaml=OmegaConf.create(found.code.yaml))) == expected
+    expected = arguments_of(made_by_python(found))
+    assert arguments_of(composed(yaml=found.code.yaml)) == expected
     command = shlex.split(found.code.command.replace("\\\n", ""))
     assert command[:2] == ["h5lightning", "train"]
-    assert plain(composed(overrides=[word for word in command[2:] if word.startswith("data.")])) == expected
+    assert (
+        arguments_of(composed(overrides=[word for word in command[2:] if word.startswith("data.")]))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -442,8 +417,8 @@ def test_groups_of_one_structure_are_one_line(inspected):
             "Each dataset looks like one sample: 50 datasets '/img_*' of 8 × 8 × 3",
         ),
         (
-            demonstrations,
-            "Rows: 20–49 in each series, 1,035 in all. A sample is one row: x of 6, y of 7",
+            packed_series,
+            "Rows: 30 in each series, 360 in all. A sample is one row: x of 4",
         ),
         (one_group_for_each_file, "One group per sim: '/sim_*' (8 groups), each with u"),
         (sparse, "CSR matrix '/X': only nonzero values are stored, so that it has no rows"),
@@ -459,6 +434,14 @@ def test_groups_of_one_structure_are_one_line(inspected):
 )
 def test_the_layout_is_described(inspected, kind, sentence):
     assert sentence in inspected(kind).layout
+
+
+def test_a_layout_that_is_recognised_comes_first(inspected):
+    found = inspected(demonstrations)
+    assert found.layout[0] == found.call.reason
+    assert found.call.reason.startswith(
+        "Demonstrations: each group '/data/demo_*' is a series of observations"
+    )
 
 
 # ── issues ───────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ from series_files import (
 from h5lightning import Field, H5DataModule, Series, Split, Windows
 from h5lightning.tools.inspect import inspect_files
 
+RNG = np.random.default_rng(0)
 NAMES = {"Field": Field, "Series": Series, "Split": Split, "Windows": Windows}
 
 
@@ -41,17 +42,29 @@ def with_hint(found, hint):
     return dm, batch
 
 
-@pytest.mark.parametrize("kind", [demonstrations, transitions])
-def test_the_hint_of_padded_windows_works(tmp_path, kind):
-    found = inspected(tmp_path, kind)
-    hint = next(hint for hint in found.hints if "pad='edge'" in hint)
-    _, batch = with_hint(found, hint)
-    assert batch["x"].shape[:2] == (4, 2)
-    assert batch["y"].shape[:2] == batch["is_pad"].shape == (4, 8)
+def without_actions(kind):
+    """The same files with a name that says nothing in place of actions."""
+
+    def fill(folder):
+        kind(folder)
+        (path,) = folder.glob("*.h5")
+        with h5py.File(path, "r+") as file:
+            paths = []
+            file.visit(paths.append)
+            for name in paths:
+                if name.rpartition("/")[2] in ("action", "actions"):
+                    file.move(name, re.sub(r"actions?$", "speed", name))
+
+    return fill
+
+
+def leading_series(folder):
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["u"], file["time"] = RNG.random((40, 12), dtype="f4"), np.arange(12.0)
 
 
 def test_the_hint_of_lists_works(tmp_path):
-    found = inspected(tmp_path, masked_demonstrations)
+    found = inspected(tmp_path, without_actions(masked_demonstrations))
     hint = next(hint for hint in found.hints if "given=" in hint)
     assert "split=Split(given={'train': 'mask/train', 'val': 'mask/valid'})" in hint
     dm, _ = with_hint(found, hint)
@@ -61,7 +74,7 @@ def test_the_hint_of_lists_works(tmp_path):
 
 
 def test_lists_of_something_else_are_no_hint(tmp_path):
-    demonstrations(tmp_path)
+    without_actions(demonstrations)(tmp_path)
     with h5py.File(tmp_path / "demo.h5", "r+") as file:
         file["mask/train"], file["mask/valid"] = np.asarray([b"red"]), np.asarray([b"blue"])
     found = inspect_files([str(tmp_path / "*.h5")], progress=False)
@@ -69,7 +82,9 @@ def test_lists_of_something_else_are_no_hint(tmp_path):
     assert not any("given=" in hint for hint in found.hints)
 
 
-@pytest.mark.parametrize("kind", [the_well, replay_buffer, offline_episodes])
+@pytest.mark.parametrize(
+    "kind", [leading_series, without_actions(replay_buffer), without_actions(offline_episodes)]
+)
 def test_the_hint_of_forecasts_works(tmp_path, kind):
     found = inspected(tmp_path, kind)
     hint = next(hint for hint in found.hints if "To predict the next" in hint)
@@ -80,15 +95,15 @@ def test_the_hint_of_forecasts_works(tmp_path, kind):
 def test_observations_come_before_what_else_a_trajectory_holds(tmp_path):
     found = inspected(tmp_path, transitions)
     assert {key: dataset.path for dataset in found.datasets for key in dataset.keys} == {
-        "x": "traj_*/obs",
-        "y": "traj_*/actions",
+        "obs": "traj_*/obs",
+        "actions": "traj_*/actions",
     }
     assert 'Field("traj_*/obs", extra_rows=1)' in found.code.python
 
 
 def test_flags_are_no_labels(tmp_path):
     found = inspected(tmp_path, offline_episodes)
-    assert {key for dataset in found.datasets for key in dataset.keys} == {"x"}
+    assert {key for dataset in found.datasets for key in dataset.keys} == {"observations", "actions"}
 
 
 def test_coordinates_beside_trajectories_are_no_surprise(tmp_path):

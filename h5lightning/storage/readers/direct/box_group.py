@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Bytes, Int64Array
+from h5lightning.core.arrays import Bytes
 from h5lightning.errors import BadFileError
 from h5lightning.options import Access
 from h5lightning.storage.files.raw_files import FileBatch
 from h5lightning.storage.readers.box_checks import check_boxes, check_dataset
-from h5lightning.storage.readers.box_pieces import BoxPieces
 from h5lightning.storage.readers.box_request import BoxRequest, DatasetArray
+from h5lightning.storage.readers.boxes import Boxes
 from h5lightning.storage.readers.checks import name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
+from h5lightning.storage.readers.decoded.decoded_boxes import put_decoded
 from h5lightning.storage.readers.direct.batch_parts import PartBatch
-from h5lightning.storage.readers.direct.box_layout import Boxes, BoxLayout, grid_of, pieces_in
+from h5lightning.storage.readers.direct.box_layout import BoxLayout, grid_of, pieces_in
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.stored_boxes import put_stored
-from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["OpenBoxGroup"]
 
@@ -131,63 +133,26 @@ class OpenBoxGroup:
 
     def _put_decoded(self, layout: BoxLayout, boxes: Sequence[Boxes]) -> None:
         """Deliver boxes of filtered chunks, by way of the cache of decoded chunks."""
-        pieces = [pieces_in(layout, one) for one in boxes]
-        files = np.concatenate([one.files[piece.boxes] for one, piece in zip(boxes, pieces, strict=True)])
-        order = np.argsort(files, kind="stable")
         places = [place for place, source in enumerate(layout.sources) if source is not None]
-        decoders = [source.filtered for source in map(layout.source, places) if source.filtered is not None]
-        borders = files[order].searchsorted([*places, len(layout.sources)])
-        chunks = np.concatenate([piece.chunks for piece in pieces])[order]
-        request = ReadRequest(self._column, borders, chunks, order, boxes[0].request.out)
-        writer = _DecodedPieces(layout.source(places[0]), layout.grid.chunks, boxes, pieces)
-        CachedRows(decoders[0].cache, decoders, self._pool).put(request, writer)
+        sources = [layout.source(place) for place in places]
+        decoders = [source.filtered for source in sources if source.filtered is not None]
+        put_decoded(
+            CachedRows(decoders[0].cache, decoders, self._pool),
+            np.asarray(places),
+            boxes,
+            [pieces_in(layout, one) for one in boxes],
+            partial(_decoded_elements, sources[0], layout.grid.chunks),
+        )
 
 
-class _DecodedPieces:
-    """Writes pieces out of decoded chunks; see `TableWriter`.
-
-    Args:
-        source: one of the files.
-        chunks: shape of a chunk.
-        boxes: the boxes of each request.
-        pieces: the pieces of each request.
-    """
-
-    def __init__(
-        self,
-        source: OpenSource,
-        chunks: tuple[int, ...],
-        boxes: Sequence[Boxes],
-        pieces: Sequence[BoxPieces],
-    ) -> None:
-        self._source, self._chunks, self._boxes, self._pieces = source, chunks, boxes, pieces
-        self._borders = np.cumsum([0, *map(len, pieces)])
-
-    def put(self, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
-        """Write pieces.
-
-        Args:
-            table: decoded chunks, ``(any number, chunk bytes)``.
-            pieces: the chunk of each piece in the table, ``(N, 1)``.
-            slots: the numbers of the pieces over all requests, ``(N,)``.
-        """
-        order = np.argsort(slots, kind="stable")
-        borders = slots[order].searchsorted(self._borders).tolist()
-        for number, (one, own) in enumerate(zip(self._boxes, self._pieces, strict=True)):
-            part = order[borders[number] : borders[number + 1]]
-            if len(part):
-                which = slots[part] - self._borders[number]
-                some = own.part(which)
-                array = self._elements(table, one.field)
-                one.writer.put_pieces(array, pieces[part, 0], some, one.slots[some.boxes])
-
-    def _elements(self, table: Bytes, field: str) -> npt.NDArray[Any]:
-        """The elements of all chunks of a table, ``(any number, *chunks, *element_shape)``."""
-        packed = None if self._source.table is None else self._source.table.packed
-        if packed is None:
-            return table.view(self._source.dtype).reshape(len(table), *self._chunks)
-        values: npt.NDArray[Any] = table.view(packed)[:, 0][field]
-        return values.reshape(len(table), *self._chunks, *values.shape[2:])
+def _decoded_elements(
+    source: OpenSource, chunks: tuple[int, ...], table: Bytes, field: str
+) -> npt.NDArray[Any]:
+    """The elements of decoded chunks, ``(any number, *chunks, *element_shape)``."""
+    if source.table is None:
+        return table.view(source.dtype).reshape(len(table), *chunks)
+    values: npt.NDArray[Any] = table.view(source.table.packed)[:, 0][field]
+    return values.reshape(len(table), *chunks, *values.shape[2:])
 
 
 def _checked_shape(source: OpenSource, expected: DatasetArray, field: str) -> tuple[int, ...]:

@@ -199,17 +199,22 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[BoxRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch_boxes`."""
-        cold = False
-        for request in requests:
-            for number in touched_files(request):
-                file, borders = one_part(files, number), request.borders[number : number + 2].tolist()
-                known = self._known(file, together(column_of(request.source)))
-                if known is not None:
-                    starts = request.starts[slice(*borders)]
-                    cold |= prefetch_boxes(
-                        known, starts, request.sizes, only_remote=only_remote, is_probe=is_probe
-                    )
-        return cold
+        cold = (
+            self._prefetch_boxes(one_part(files, number), number, request, only_remote, is_probe)
+            for request in requests
+            for number in touched_files(request)
+        )
+        return any(cold) if is_probe else any(list(cold))
+
+    def _prefetch_boxes(
+        self, file: str | SeriesParts, number: int, request: BoxRequest, only_remote: bool, is_probe: bool
+    ) -> bool:
+        """Ask for what a request will read of one file or part, the one of this number."""
+        known = self._known(file, together(column_of(request.source)))
+        starts = request.starts[slice(*request.borders[number : number + 2].tolist())]
+        return known is not None and prefetch_boxes(
+            known, starts, request.sizes, only_remote=only_remote, is_probe=is_probe
+        )
 
     def _known(self, file: str | SeriesParts, source: DatasetColumn) -> KnownSource | None:
         """What is known of a source in one file or part; None if only HDF5 can read it."""

@@ -14,9 +14,14 @@ from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.thread_memory import thread_memory
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.box_pieces import BoxPieces
+from h5lightning.storage.readers.box_writer import (
+    MOST_BYTES,
+    MOST_BYTES_AT_ONCE,
+    groups_of_size,
+)
+from h5lightning.storage.readers.boxes import Boxes
 from h5lightning.storage.readers.direct.box_bytes import byte_strides, read_box, run_starts
 from h5lightning.storage.readers.direct.box_layout import (
-    Boxes,
     BoxLayout,
     grid_of,
     mapped_array,
@@ -24,11 +29,6 @@ from h5lightning.storage.readers.direct.box_layout import (
     stored_type,
 )
 from h5lightning.storage.readers.direct.box_verification import damaged_box, verify_boxes
-from h5lightning.storage.readers.direct.box_writer import (
-    MOST_BYTES,
-    MOST_BYTES_AT_ONCE,
-    groups_of_size,
-)
 from h5lightning.storage.readers.direct.gather import gather
 from h5lightning.storage.readers.direct.open_source import OpenSource
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5p
+from h5py import h5d, h5p
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError
 from h5lightning.planning.values.conversions import assign
+from h5lightning.storage.readers.box_pieces import ChunkGrid
+from h5lightning.storage.readers.decoded.decode_pool import Task
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows, holds_type
 from h5lightning.storage.readers.libhdf5.selections import Selections, give_back, take
 from h5lightning.storage.readers.protocol import DatasetColumn
@@ -22,27 +26,60 @@ __all__ = ["DatasetBoxes"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetBoxes(DatasetRows):
-    """A source of boxes in one open file; see `DatasetRows`, of which it has one row: the whole dataset."""
+    """A source of boxes in one open file; see `DatasetRows`.
+
+    Attributes:
+        grid: its chunks; one chunk if it is not chunked.
+    """
+
+    grid: ChunkGrid = field(init=False)
+
+    def __post_init__(self) -> None:
+        DatasetRows.__post_init__(self)  # a class with slots is made twice, and `super` knows the first one
+        shape, layout = self.shape or (), self.dataset.id.get_create_plist()
+        chunks = layout.get_chunk() if layout.get_layout() == h5d.CHUNKED else shape
+        object.__setattr__(self, "grid", ChunkGrid(shape, tuple(chunks) if shape else ()))
 
     @classmethod
-    def decoded_chunks(
-        cls,
-        shape: tuple[int, ...] | None,  # noqa: ARG003
-        layout: h5p.PropDCID,  # noqa: ARG003
-    ) -> tuple[int | None, int]:
-        """See `DatasetRows.decoded_chunks`: HDF5 keeps the chunks that it decodes."""
-        return None, 0
+    def decoded_chunks(cls, shape: tuple[int, ...] | None, layout: h5p.PropDCID) -> tuple[int | None, int]:
+        """See `DatasetRows.decoded_chunks`: each chunk is one row."""
+        if not DatasetRows.decoded_chunks(shape, layout)[0]:
+            return None, 0
+        return 1, ChunkGrid(shape or (), tuple(layout.get_chunk())).count
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of a decoded chunk."""
+        return self.grid.chunk_size * self.dtype.itemsize
+
+    def elements(self, table: Bytes, field: str) -> npt.NDArray[Any]:
+        """The elements of decoded chunks; see `put_decoded`."""
+        chunks = table.view(self.dtype).reshape(len(table), *self.grid.chunks)
+        return chunks[field] if field else chunks
+
+    def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002
+        """See `DatasetRows.tasks`."""
+        return [partial(self._read_chunks, chunk_rows)]
+
+    def _read_chunks(self, chunk_rows: Sequence[tuple[int, Bytes]]) -> None:
+        """Read chunks; those at the end of an axis as far as the dataset goes."""
+        selections, chunks, shape = take(), self.grid.chunks, self.grid.shape
+        for number, buffer in chunk_rows:
+            origin = self.grid.origin(number)
+            size = tuple(
+                min(chunk, length - first) for chunk, length, first in zip(chunks, shape, origin, strict=True)
+            )
+            whole = buffer.view(self.dtype).reshape(chunks)
+            into = whole if size == chunks else np.empty(size, self.dtype)
+            self._read_box(selections, origin, size, into)
+            if into is not whole:
+                whole[tuple(map(slice, size))] = into
+        give_back(selections)
 
     @classmethod
     def validated_axes(cls, source: DatasetColumn, shape: tuple[int, ...] | None) -> int:  # noqa: ARG003
         """See `DatasetRows.validated_axes`."""
         return len(shape or ())
-
-    @property
-    def value_shape(self) -> tuple[int, ...]:
-        """Shape of one value: that of an array in a column, else ``()``."""
-        ((_, shape),) = self.columns()
-        return shape
 
     def sources_of_boxes(self, starts: Int64Array, sizes: tuple[int, ...]) -> list[str]:
         """The other files that some boxes lie in."""

@@ -173,9 +173,11 @@ class H5pyReader(Reader):
 
     def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
         """Where decoded chunks are kept for the next batches; None if rows can be read alone, or too few chunks fit."""
-        if stored.chunk_rows is None:
-            return None
-        cache = self._decoded.pool().cache(stored.chunk_rows, stored.row_bytes)
+        return None if stored.chunk_rows is None else self._cache_of(stored.chunk_rows, stored.row_bytes)
+
+    def _cache_of(self, height: int, row_bytes: int) -> ChunkRowCache | None:
+        """The cache of chunk rows of this size; None if too few of them fit."""
+        cache = self._decoded.pool().cache(height, row_bytes)
         return cache if cache.capacity >= _LEAST_CHUNK_ROWS else None
 
     def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
@@ -197,7 +199,8 @@ class H5pyReader(Reader):
 
     def read_boxes(self, files: Sequence[str], requests: Sequence[BoxRequest]) -> None:
         """Fill the buffers of some requests for boxes; see `Reader.read_boxes`."""
-        read_boxes(self._pool, files, requests)
+        decode_pool = self._decoded.pool()
+        read_boxes(self._pool, files, requests, decode_pool=decode_pool, cache_of=self._cache_of)
 
     def prefetch_boxes(  # HDF5 fetches nothing ahead
         self,

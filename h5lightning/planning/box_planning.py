@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.errors import SchemaError
-from h5lightning.options import Samples, SingleField, Windows
+from h5lightning.errors import OptionError, SchemaError
+from h5lightning.options import Samples, SingleField, Whole, Windows
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.fields import BoxField, FieldPlan, FieldSpec, JoinedField
+from h5lightning.planning.fields import FieldPlan, FieldSpec, JoinedField
+from h5lightning.planning.ragged import Ragged
+from h5lightning.planning.ragged_fields import BoxRunField
+from h5lightning.planning.ragged_planning import FieldRows
 from h5lightning.planning.row_numbers import AlongAxes
 from h5lightning.planning.series.axes import row_numbers_of
 
@@ -24,6 +29,7 @@ def plan_box(
     key: str,
     field: SingleField,
     samples: Samples,
+    rows: FieldRows,
     options: Mapping[str, Any],
     delivered: tuple[str, tuple[str, ...] | None],
 ) -> BoxField:
@@ -34,39 +40,63 @@ def plan_box(
         key: the sample's key.
         field: the field, `with_positive_axes`.
         samples: how samples lie in a series.
+        rows: the rows of its samples.
         options: arguments of `RowField`.
         delivered: the type in which it is delivered, and the names of its values.
 
     Raises:
         SchemaError: files differ in the length of an axis that no window lies along.
+        OptionError: samples of one shape, of which the field says how they are delivered if they differ.
     """
     numbers = row_numbers_of(field)
     if not isinstance(numbers, AlongAxes):
         raise TypeError(f"field {key!r} has rows along the leading axes")
     first = compared.catalog.schema(int(compared.files[0])).dataset(field.path)
-    shape = () if first is None else first.shape
     _check_first_axis(compared, key, field, numbers)
     windows = samples.lengths if isinstance(samples, Windows) else (1,)
-    steps = options["steps"]
-    sizes = list(shape)
+    sizes = [] if first is None else list(first.shape)
     for axis, length in zip(numbers.axes, windows, strict=False):
         sizes[axis] = length
-    sizes[numbers.axes[0]] = 1 if steps is None else steps[1] - steps[0]
+    sizes[numbers.axes[0]] = 1 if rows.steps is None else rows.steps[1] - rows.steps[0]
     if numbers.series_axis is not None:
         sizes[numbers.series_axis] = 1
     value = None if first is None else first.value(field.member)
     element = () if value is None else value.shape
-    gone = {numbers.series_axis} | ({numbers.axes[0]} if steps is None else set())
-    sample = tuple(size for axis, size in enumerate(sizes) if axis not in gone)
-    row = tuple(size for axis, size in enumerate(sizes) if axis not in {numbers.series_axis, numbers.axes[0]})
-    return BoxField(
+    beside = tuple(size for axis, size in enumerate(sizes) if axis not in numbers.row_axes)
+    gone = {numbers.series_axis, *([numbers.axes[0]] if rows.steps is None else [])}
+    lengths: list[int | None] = [size for axis, size in enumerate(sizes) if axis not in gone]
+    if rows.steps is not None and rows.count is None:
+        lengths[[axis for axis in range(len(sizes)) if axis not in gone].index(numbers.axes[0])] = None
+    options = {
         **options,
-        spec=FieldSpec(sample + element, *delivered),
-        row_shape=row + element,
-        row_numbers=numbers,
-        sizes=tuple(sizes),
-        element_shape=element,
-    )
+        "spec": FieldSpec((*lengths, *element), *delivered),
+        "row_shape": beside + element,
+        "row_numbers": numbers,
+        "sizes": tuple(sizes),
+        "element_shape": element,
+        "ragged": _ragged(key, field, samples, rows, math.prod(beside + element)),
+    }
+    return BoxField(**options) if rows.runs is None else BoxRunField(**options, runs=rows.runs)
+
+
+def _ragged(
+    key: str, field: SingleField, samples: Samples, rows: FieldRows, row_numbers: int
+) -> Ragged | None:
+    """How samples of different lengths are delivered; ``row_numbers`` are the numbers of one row."""
+    mode = field.ragged
+    if mode == "error":
+        return None
+    if not isinstance(samples, Whole):
+        raise OptionError(
+            f"field {key!r}: ragged={mode!r} is for samples of different shapes, and those of "
+            f"samples={samples!r} have one shape: remove ragged"
+        )
+    if mode == "concat":
+        raise OptionError(
+            f"field {key!r}: ragged='concat' puts samples one after the other along their first axis, and rows lie "
+            f"along axis {field.axis}: {field.text(ragged='pad')} or {field.text(ragged='list')}"
+        )
+    return Ragged(mode, rows.mean * row_numbers)
 
 
 def _check_first_axis(compared: ComparedFiles, key: str, field: SingleField, numbers: AlongAxes) -> None:

@@ -1,0 +1,122 @@
+"""Which shapes the samples of a field have, and whether the contract lets them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from judging.divisions import RefusedError
+from judging.options import FieldOption, SamplesOption
+from judging.places import Sample
+from judging.reading import join
+from judging.values import time_axes
+
+if TYPE_CHECKING:
+    from judging.contract import Contract
+
+__all__ = ["check_shapes"]
+
+Shape = tuple[int, ...]
+
+
+def check_shapes(contract: Contract) -> dict[str, int]:
+    """The axis that lengths and padding of each key speak of: the one that differs, else the first one.
+
+    Raises:
+        RefusedError: shapes differ where they may not.
+    """
+    found, several, alike = dict[str, int](), set[str](), set[str]()  # several: not one axis to tell of
+    for key, field in contract.fields.items():
+        if field.told_of is not None or (field.constant and field.index is not None):
+            continue
+        shapes = set(_shapes(contract, key, field))
+        differing = _check_field(field, shapes)
+        beside = _row_axis(contract, field)
+        if beside:
+            _check_beside(contract, field, differing, beside)
+        found[key] = differing[0] if differing else beside
+        several |= {key} if len(differing) > 1 or () in shapes else set()
+        alike |= set() if differing else {key}
+    for field in contract.fields.values():
+        if field.told_of in several and contract.fields[field.told_of].ragged != "error":
+            raise RefusedError("lengths along several axes, or none")
+    _check_bucket(contract, several, alike)
+    return found
+
+
+def _row_axis(contract: Contract, field: FieldOption) -> int:
+    """The axis of rows in the data of one series."""
+    if not field.has_rows or field.index is not None:
+        return 0
+    one = contract.series[0]
+    rank = contract.dataset(one.file, field.paths[0], one.text).ndim
+    axes, series_axis = contract.axes(field, contract.any_samples, rank)
+    return axes[0] - (series_axis is not None and series_axis < axes[0])
+
+
+def _check_beside(contract: Contract, field: FieldOption, differing: list[int], axis: int) -> None:
+    """Of rows along another axis than the first one, whole series may differ in their number, and nothing else."""
+    is_whole = contract.any_samples.kind == "whole"
+    if field.ragged != "error" and (not is_whole or field.ragged == "concat" or set(differing) - {axis}):
+        raise RefusedError("rows along another axis, which differ in shape, or are not whole series")
+
+
+def _check_bucket(contract: Contract, several: set[str], alike: set[str]) -> None:
+    """Samples can be sorted by lengths that differ, along one axis."""
+    shuffle = contract.case.options.get("shuffle")
+    bucket = shuffle.get("bucket", "") if isinstance(shuffle, dict) else ""
+    if bucket.startswith("length:") and bucket.removeprefix("length:") in several | alike:
+        raise RefusedError("buckets of lengths that do not differ, or that differ along several axes")
+
+
+def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
+    """The axes along which shapes differ."""
+    if len({len(shape) for shape in shapes}) > 1:
+        raise RefusedError("shapes with different numbers of axes")
+    differing = [axis for axis, sizes in enumerate(zip(*shapes, strict=True)) if len(set(sizes)) > 1]
+    if differing and field.ragged == "error":
+        raise RefusedError("samples of different shapes")
+    if field.ragged == "concat" and (set(differing) - {0} or () in shapes):
+        raise RefusedError("only samples that differ along their first axis can follow each other")
+    return differing
+
+
+def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[Shape]:
+    if not field.has_rows:
+        for number in range(len(contract.series)):
+            yield contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape
+        return
+    for samples in set(contract.used_samples):
+        yield from _row_shapes(contract, key, field, samples)
+
+
+def _row_shapes(contract: Contract, key: str, field: FieldOption, samples: SamplesOption) -> Iterator[Shape]:
+    for number, one in enumerate(contract.series):
+        part = (0, one.rows)
+        if samples.kind == "whole" and one.rows:
+            yield contract.value(key, Sample(number, 0), samples, part).shape
+        elif field.index is not None:
+            for row in range(one.rows):
+                yield contract.value(key, Sample(number, row), samples, part).shape
+        elif samples.kind != "whole":
+            yield _fixed_shape(contract, number, field, samples)
+
+
+def _fixed_shape(contract: Contract, series: int, field: FieldOption, samples: SamplesOption) -> Shape:
+    """The shape of each sample of a series whose rows are alike."""
+    one, found, time = contract.series[series], [], ()
+    for path in field.paths:
+        data = contract.dataset(one.file, path, one.text)
+        axes, series_axis = contract.axes(field, samples, data.ndim)
+        shape = list(data.shape)
+        first, stop = field.steps or (0, samples.lengths[0])
+        for axis, length in zip(axes, (stop - first, *samples.lengths[1:]), strict=True):
+            shape[axis] = length
+        gone = {series_axis, axes[0] if samples.kind == "rows" else None}
+        found.append(np.empty([size for axis, size in enumerate(shape) if axis not in gone], data.dtype))
+        time = time_axes(contract, field, samples, data.ndim)
+    if field.members is not None:
+        found = [data[name] for data in found for name in field.members]
+    return join(found, field, time).shape
