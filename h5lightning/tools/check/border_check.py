@@ -15,8 +15,9 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.annotations import SeriesTable
-from h5lightning.planning.fields import BoxField, RowField
+from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.run import CheckResult, CheckRun, DrawnUnit, describe_id
 

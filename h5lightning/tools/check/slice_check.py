@@ -15,15 +15,9 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError, R
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.ragged_batch import RaggedValues
 from h5lightning.options import Windows
+from h5lightning.planning.box_field import BoxField, window_axes_of
 from h5lightning.planning.draws import SampleDraws
-from h5lightning.planning.fields import (
-    BoxField,
-    FieldPlan,
-    JoinedField,
-    PaddingField,
-    StoredField,
-    window_axes_of,
-)
+from h5lightning.planning.fields import FieldPlan, JoinedField, PaddingField, StoredField
 from h5lightning.planning.ragged_fields import ToldField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.run import CheckRun, DrawnUnit, describe_id

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.star_paths import concrete
 from h5lightning.options import Windows
+from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.draws import SampleDraws
-from h5lightning.planning.fields import BoxField, FieldPlan, RowField, SeriesField, StoredField
+from h5lightning.planning.fields import FieldPlan, RowField, SeriesField, StoredField
 from h5lightning.planning.index import Location
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
 from h5lightning.planning.row_numbers import IN_SERIES

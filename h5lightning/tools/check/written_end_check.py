@@ -15,7 +15,8 @@ from h5lightning.core.arrays import BoolArray
 from h5lightning.core.formatting import counted, listed
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
-from h5lightning.planning.fields import BoxField, RowField
+from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.fields import RowField
 from h5lightning.planning.row_numbers import OfEntries
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn
