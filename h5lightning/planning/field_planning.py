@@ -31,7 +31,7 @@ from h5lightning.planning.field_kinds import (
     plan_padding,
     plan_rows,
 )
-from h5lightning.planning.fields import FieldPlan, Fields, PaddingField, StoredField
+from h5lightning.planning.fields import FieldPlan, Fields, PaddingField, RowField, StoredField
 from h5lightning.planning.joined_fields import plan_joined
 from h5lightning.planning.ragged_fields import NestedField, ToldField
 from h5lightning.planning.ragged_planning import plan_told
@@ -95,6 +95,7 @@ def plan_fields(
         path = next(field.index or field.path for _, field in single_fields(chosen) if has_rows(field))
         remarks += check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = _plans(compared, chosen, samples, lengths)
+    _check_joined_shapes(plans, samples, series)
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
@@ -119,6 +120,17 @@ def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesO
                 f"field {key!r}: extra_rows cannot be combined with series={series.text()}: there, each series has the "
                 "same rows in all fields. With Series(axis=0), a field that all series share may have extra rows: "
                 "Field(path, axis=0, extra_rows=1)"
+            )
+
+
+def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: SeriesOption) -> None:
+    """Raise `OptionError` if windows may cross from a file into one whose rows have another shape."""
+    is_joined = isinstance(series, Series) and series.join_files is not None
+    for plan in plans if is_joined and isinstance(samples, Windows) else ():
+        if isinstance(plan, RowField) and plan.shapes is not None:
+            raise OptionError(
+                f"{plan.title} has rows of different shapes in different files, and windows may cross from one file "
+                "into the next one with series.join_files: leave join_files out, or write the files with one shape"
             )
 
 
