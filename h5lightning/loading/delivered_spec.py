@@ -1,4 +1,4 @@
-"""What a model gets of each field, found out from a delivered batch of one sample."""
+"""What a model gets of each field: how much of it, and what a delivered batch of one sample shows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from h5lightning.planning.fields import FieldSpec
+from h5lightning.planning.fields import FieldPlan, FieldSpec
 
-__all__ = ["delivered_spec"]
+__all__ = ["delivered_spec", "mean_bytes"]
 
 
 def delivered_spec(value: Any, read: FieldSpec | None, mode: str | None) -> FieldSpec:
@@ -30,3 +30,8 @@ def delivered_spec(value: Any, read: FieldSpec | None, mode: str | None) -> Fiel
         pairs = zip(shape, read.shape, strict=True)
         shape = tuple(None if before is None else length for length, before in pairs)
     return FieldSpec(shape, str(sample.dtype).removeprefix("torch."), classes)
+
+
+def mean_bytes(plan: FieldPlan) -> float:
+    """Bytes of one sample of a field as it is delivered, on average."""
+    return plan.mean_numbers * float(getattr(torch, plan.spec.dtype).itemsize)

@@ -8,12 +8,21 @@ that torch shares with workers which get the dataset as a pickle.
 from __future__ import annotations
 
 import mmap
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import get_worker_info
 
-__all__ = ["RequestedSamples"]
+from h5lightning.core.sample_numbers import to_numbers
+from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
+
+__all__ = ["Numbers", "RequestedSamples", "positions_of"]
+
+Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
 
 _SLOTS = 64  # one for each worker; with more workers, they share slots
 _EPOCH = 0  # the epoch that was set, counted from 1; 0 if none was set
@@ -42,6 +51,32 @@ class RequestedSamples:
         """Set the epoch; from now on, the count does not matter."""
         self._cells[_EPOCH].fill_(epoch + 1)
 
+    def request(self, positions: Sequence[int] | BatchRequest, size: int) -> BatchRequest:
+        """The positions with their epoch: that of the loader that asks, if it sets one, else counted here.
+
+        Args:
+            positions: positions in a split; negative ones count from its end.
+            size: samples of the split.
+
+        Raises:
+            TypeError: anything else than whole numbers.
+            IndexError: a position outside of the split.
+        """
+        if isinstance(positions, BatchRequest):
+            return positions
+        numbers = to_numbers(positions, "positions")
+        if numbers.size and not (-size <= numbers.min() and numbers.max() < size):
+            raise IndexError(
+                f"positions in this split must lie in [-{size}, {size}), found {numbers.min()}..{numbers.max()}"
+            )
+        numbers = np.where(numbers < 0, numbers + size, numbers)
+        if numbers.size and isinstance(first := positions[0], EpochPosition):
+            repeats = [getattr(position, "is_repeat", None) for position in positions]
+            return BatchRequest(
+                numbers, first.epoch, None if None in repeats else np.asarray(repeats, np.bool_)
+            )
+        return BatchRequest(numbers, self.add(numbers.size, size))
+
     def epoch(self, size: int) -> int:
         """The epoch of the next requested sample; ``size`` is the number of samples of an epoch."""
         given = int(self._cells[_EPOCH])
@@ -60,3 +95,18 @@ def _shared_cells() -> torch.Tensor:
     # Not in /dev/shm, which is small in containers.
     memory = mmap.mmap(-1, 8 * (_FIRST_WORKER + _SLOTS))
     return torch.frombuffer(memory, dtype=torch.int64)
+
+
+def positions_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
+    """The positions that `read_batch` got, under their name or under the old one."""
+    if ids is not None and positions is not None:
+        raise TypeError("read_batch takes positions; ids= is their old name: give one of them")
+    if ids is not None:
+        warnings.warn(
+            "read_batch(ids=…) takes positions in the split: write read_batch(positions). To read by "
+            "batch['sample_id'], use read_ids(ids)",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        return ids
+    return cast("Numbers", positions)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch.utils.data import Dataset, default_collate
 
 from h5lightning.core.arrays import BoolArray, Int64Array
@@ -21,21 +19,20 @@ from h5lightning.loading.batch_finisher import BatchFinisher
 from h5lightning.loading.batch_reader import BatchReader, RawBatches
 from h5lightning.loading.collate import Collate, SampleSequence
 from h5lightning.loading.decode_ahead import DecodeAhead
-from h5lightning.loading.delivered_spec import delivered_spec
+from h5lightning.loading.delivered_spec import delivered_spec, mean_bytes
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
-from h5lightning.loading.requested_samples import RequestedSamples
+from h5lightning.loading.requested_samples import Numbers, RequestedSamples, positions_of
 from h5lightning.loading.transforms import Transforms
 from h5lightning.options.checks import check_int
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan, FieldSpec
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
+from h5lightning.planning.sampling.rank_epoch import BatchRequest
 from h5lightning.planning.sections import Sections, home_of
 from h5lightning.planning.selection import Selection
 
 __all__ = ["SampleDataset"]
 
-Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
 T = TypeVar("T")
 
 
@@ -130,8 +127,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
     @once
     def sample_bytes(self) -> int:
         """Bytes of one sample as read; an estimate where samples have different shapes."""
-        plans = self._batches.fields.plans
-        return math.ceil(sum(plan.mean_numbers * _itemsize(plan.spec.dtype) for plan in plans))
+        return math.ceil(sum(map(mean_bytes, self._batches.fields.plans)))
 
     def sample_spec(self) -> dict[str, FieldSpec]:
         """Key → shape, type and classes of what a model gets; with transforms, one sample is read to find out."""
@@ -167,7 +163,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             TypeError: anything else than whole numbers.
             IndexError: a position outside of the dataset; negative ones count from its end.
         """
-        request = self._request(positions)
+        request = self._requested.request(positions, len(self))
         return SampleSequence(
             len(request),
             partial(self.read_request, request),
@@ -189,23 +185,6 @@ class SampleDataset(Dataset[dict[str, Any]]):
         others = [{key: value for key, value in sample.items() if key not in ragged} for sample in samples]
         batch = {**(default_collate(others) if others[0] else {}), **ragged}
         return {key: batch[key] for key in samples[0] if key in batch}
-
-    def _request(self, positions: Sequence[int] | BatchRequest) -> BatchRequest:
-        """The positions with their epoch: that of the loader that asks, if it sets one, else counted here."""
-        if isinstance(positions, BatchRequest):
-            return positions
-        numbers, size = to_numbers(positions, "positions"), len(self)
-        if numbers.size and not (-size <= numbers.min() and numbers.max() < size):
-            raise IndexError(
-                f"positions in this split must lie in [-{size}, {size}), found {numbers.min()}..{numbers.max()}"
-            )
-        numbers = np.where(numbers < 0, numbers + size, numbers)
-        if numbers.size and isinstance(first := positions[0], EpochPosition):
-            repeats = [getattr(position, "is_repeat", None) for position in positions]
-            return BatchRequest(
-                numbers, first.epoch, None if None in repeats else np.asarray(repeats, np.bool_)
-            )
-        return BatchRequest(numbers, self._requested.add(numbers.size, size))
 
     def sample_ids(self, positions: Numbers) -> Int64Array:
         """Positions in this dataset → numbers over the whole index, ``(N,)`` each."""
@@ -234,7 +213,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             IndexError: a position outside of the dataset; a negative one, too.
             H5LightningError: a file cannot be read, or values that the options forbid.
         """
-        return self._read(self.sample_ids(_one_of(positions, ids)), keys)
+        return self._read(self.sample_ids(positions_of(positions, ids)), keys)
 
     def read_ids(self, ids: Numbers, keys: Sequence[str] | None = None) -> dict[str, Any]:
         """The same batch for numbers over the whole index: reads the samples of ``batch["sample_id"]`` again.
@@ -371,23 +350,3 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.stage}, {len(self)} samples of {len(self.index)})"
-
-
-def _itemsize(dtype: str) -> int:
-    size: int = getattr(torch, dtype).itemsize
-    return size
-
-
-def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
-    """The positions that `read_batch` got, under their name or under the old one."""
-    if ids is not None and positions is not None:
-        raise TypeError("read_batch takes positions; ids= is their old name: give one of them")
-    if ids is not None:
-        warnings.warn(
-            "read_batch(ids=…) takes positions in the split: write read_batch(positions). To read by "
-            "batch['sample_id'], use read_ids(ids)",
-            DeprecationWarning,
-            stacklevel=3,
-        )
-        return ids
-    return cast("Numbers", positions)

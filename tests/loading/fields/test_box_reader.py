@@ -264,7 +264,12 @@ def test_each_entry_of_a_leading_axis_is_a_volume(opened, tmp_path):
             "need the same lengths in all fields",
         ),
         ({"x": Field("x", axis=(0, 1))}, Windows(2), OptionError, "names 2 axes, and samples.axis=0 has 1"),
-        ({"x": Field("x", ragged="pad")}, Windows(4, axis=-1), OptionError, "all windows have one: remove ragged"),
+        (
+            {"x": Field("x", ragged="pad")},
+            Windows(4, axis=-1),
+            OptionError,
+            "all windows have one: remove ragged",
+        ),
         ({"x": Field("x", ragged="concat")}, Whole(axis=-1), OptionError, "rows lie along axis 1"),
         ({"x": "x"}, Whole(axis=-1), SchemaError, "has 83 rows, expected 50"),
         (
