@@ -7,6 +7,7 @@ import pytest
 from users import check_user, train
 
 from h5lightning import Field, H5DataModule, Shuffle
+from h5lightning.errors import SchemaError
 
 pytestmark = pytest.mark.timeout(120)
 SESSIONS = 7
@@ -141,6 +142,6 @@ def test_an_index_of_another_table_is_an_error_that_names_both_lengths(sessions)
         str(sessions.files),
         fields={"spikes": Field(SPIKES, index="intervals/trials/licks_index", ragged="list")},
     )
-    with pytest.raises(Exception, match=r"(?s)\.nwb.*licks_index|licks_index.*\.nwb") as caught:
+    with pytest.raises(SchemaError, match=r"(?s)\.nwb.*licks_index|licks_index.*\.nwb") as caught:
         dm.setup()
     assert "spike_times" in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 from users import check_user, train
 
 from h5lightning import Field, H5DataModule, Rows, Series, Whole, Windows
-from h5lightning.errors import OptionError
+from h5lightning.errors import OptionError, SchemaError
 
 pytestmark = pytest.mark.timeout(90)
 READERS = ["auto", "h5py"]
@@ -402,7 +402,7 @@ def test_a_label_of_another_shape_is_named(em):
         del file["label"]
         file["label"] = np.zeros((17, 19, 22), "u2")
     dm = H5DataModule(f"{em}/*.h5", ["raw", "label"], samples=Windows((8, 8, 8), axis=(0, 1, 2)))
-    with pytest.raises(Exception, match=r"(?s)block_3\.h5") as caught:
+    with pytest.raises(SchemaError, match=r"(?s)block_3\.h5") as caught:
         dm.setup()
     assert "label" in str(caught.value)
     assert "22" in str(caught.value)
@@ -419,7 +419,7 @@ def test_a_label_without_the_axes_of_crops_is_an_error_that_names_its_field(ct):
 
 def test_a_box_larger_than_a_volume_says_so(em):
     dm = H5DataModule(f"{em}/*.h5", ["raw", "label"], samples=Windows((8, 32, 8), axis=(0, 1, 2)))
-    with pytest.raises(Exception, match="32") as caught:
+    with pytest.raises(OptionError, match="32") as caught:
         dm.setup()
     assert "pad" in str(caught.value) or "block_" in str(caught.value)
 

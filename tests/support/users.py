@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class _Tiny(LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         self.steps += 1
-        values = [one for value in batch.values() for one in (value if isinstance(value, list) else [value])]
+        values = list(_tensors([*batch.values()]))
         floating = [value.abs() for value in values if value.is_floating_point() or value.is_complex()]
         return sum(((self.weight * value.float()).mean() - 1) ** 2 for value in floating or values)  # type: ignore[return-value]
 
@@ -41,6 +41,12 @@ class _Tiny(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def _tensors(values: list[Any]) -> Iterator[torch.Tensor]:
+    """The tensors of lists of lists."""
+    for value in values:
+        yield from _tensors(value) if isinstance(value, list) else (value,)
 
 
 def train(dm: H5DataModule, steps: int = 2) -> None:
