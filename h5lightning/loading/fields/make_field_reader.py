@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from h5lightning.loading.fields.field_reader import (
     RowReader,
     SeriesReader,
 )
+from h5lightning.loading.fields.joined_parts import JoinedParts
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
@@ -33,7 +32,6 @@ from h5lightning.planning.fields import (
     PaddingField,
     RowField,
     SeriesField,
-    StoredField,
 )
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
 
@@ -54,38 +52,17 @@ class JoinedReader(FieldReader):
 
     def __init__(self, plan: JoinedField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        self._parts = [self._part(part) for part in plan.parts]
-        spans = (slice(*span) for span in zip(plan.borders[:-1], plan.borders[1:], strict=True))
-        self._places = [((slice(None),) * (plan.axis + 1)) + (span,) for span in spans]
+        self.plan: JoinedField = plan
+        self._parts = JoinedParts(plan, self.dtype, make_field_reader, context)
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
-        # Stored numbers, if they are asked for, come in a type that holds those of all parts.
-        is_stored = out.dtype != self.dtype
-        buffers = [part.buffer_for(batch, (part.stored_dtype if is_stored else None)) for part in self._parts]
-        fills = [part.fill(batch, buffer) for part, buffer in zip(self._parts, buffers, strict=True)]
-        # In one go, so that a table is read once for all its columns.
-        for asked in zip_longest(*fills, fillvalue=()):
-            yield [request for requests in asked for request in requests]
-        for place, buffer in zip(self._places, buffers, strict=True):
-            target = out[place]
-            with np.errstate(invalid="ignore"):  # a NaN that signals
-                np.copyto(target, buffer.reshape(target.shape), casting="unsafe")
+        yield from self._parts.fill(batch, out, self.plan.axis + 1, is_stored=out.dtype != self.dtype)
 
     @property
     def stored_dtype(self) -> np.dtype[Any] | None:
-        """A type for the stored numbers of all parts, where the reader converts some of them; else None."""
-        stored = [part.stored_dtype for part in self._parts]
-        if all(dtype is None for dtype in stored):
-            return None
-        return np.result_type(*(dtype or part.dtype for dtype, part in zip(stored, self._parts, strict=True)))
-
-    def _part(self, plan: StoredField) -> FieldReader:
-        """The reader of a part, which checks each number that cannot be checked once the parts are joined."""
-        part = make_field_reader(plan, self.context)
-        if part.dtype == self.dtype and plan.mask is None:
-            return part
-        return make_field_reader(plan, replace(self.context, checks_each=True))
+        """See `JoinedParts.stored_dtype`."""
+        return self._parts.stored_dtype
 
 
 _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.loading.fields.box_run_reader import BoxRunReader
 from h5lightning.loading.fields.field_reader import DatasetReader, FieldReader, ReadContext
+from h5lightning.loading.fields.joined_parts import JoinedParts
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest
@@ -110,44 +110,24 @@ class RunJoinedReader(FieldReader):
 
     def __init__(self, plan: JoinedField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        parts = [part for part in plan.parts if isinstance(part, RunField)]
-        self._parts = [self._part(part) for part in parts]
-        spans = (slice(*span) for span in zip(plan.borders[:-1], plan.borders[1:], strict=True))
-        self._places = [((slice(None),) * plan.axis) + (span,) for span in spans]
+        self.plan: JoinedField = plan
+        self._parts = JoinedParts(plan, self.dtype, RunReader, context)
         self._row_shape = tuple(length for length in plan.spec.shape[1:] if length is not None)
 
     def layout(self, batch: LocatedBatch) -> RaggedLayout | None:
         """See `FieldReader.layout`."""
-        layout = self._parts[0].layout(batch)
+        layout = self._parts.readers[0].layout(batch)
         return None if layout is None else RaggedLayout.of_rows(layout.shapes[:, 0], self._row_shape)
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
-        is_stored = out.dtype != self.dtype
-        buffers = [part.buffer_for(batch, (part.stored_dtype if is_stored else None)) for part in self._parts]
-        fills = [part.fill(batch, buffer) for part, buffer in zip(self._parts, buffers, strict=True)]
-        for asked in zip_longest(*fills, fillvalue=()):
-            yield [request for requests in asked for request in requests]
         rows = out.reshape(-1, *self._row_shape)
-        for place, buffer in zip(self._places, buffers, strict=True):
-            target = rows[place]
-            with np.errstate(invalid="ignore"):  # a NaN that signals
-                np.copyto(target, buffer.reshape(target.shape), casting="unsafe")
+        yield from self._parts.fill(batch, rows, self.plan.axis, is_stored=out.dtype != self.dtype)
 
     @property
     def stored_dtype(self) -> np.dtype[Any] | None:
-        """See `JoinedReader.stored_dtype`."""
-        stored = [part.stored_dtype for part in self._parts]
-        if all(dtype is None for dtype in stored):
-            return None
-        return np.result_type(*(dtype or part.dtype for dtype, part in zip(stored, self._parts, strict=True)))
-
-    def _part(self, plan: RunField) -> RunReader:
-        """The reader of a part, which checks each number that cannot be checked once the parts are joined."""
-        part = RunReader(plan, self.context)
-        if part.dtype == self.dtype and plan.mask is None:
-            return part
-        return RunReader(plan, replace(self.context, checks_each=True))
+        """See `JoinedParts.stored_dtype`."""
+        return self._parts.stored_dtype
 
 
 class OneShapeReader(FieldReader):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from h5lightning.planning.sampling.block_order import BlockOrder
 from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
 from h5lightning.planning.sampling.bucket_order import BucketOrder, SampleSizes
 from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder
-from h5lightning.planning.sampling.tiled_order import DrawnTiles, TiledOrder
+from h5lightning.planning.sampling.tiled_order import TiledOrder
 from h5lightning.planning.sampling.tiles import BoxChunks, Tiles
 from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
@@ -102,7 +102,7 @@ def _tiled(tiles: Tiles, seed: int, weights: Float64Array | None) -> Order:
     size = tiles.blocks.size
     sampler = StratifiedSampler.of(weights[tiles.positions(np.arange(size))], seed)
     window = max(1, tiles.mixed * size // len(tiles.bases))
-    return DrawnTiles(_weighted_order(sampler, tiles.blocks, window, seed), tiles)
+    return replace(_weighted_order(sampler, tiles.blocks, window, seed), tiles=tiles)
 
 
 def keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:

@@ -15,10 +15,9 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
 from h5lightning.planning.sampling.blocks import Blocks, Lanes
-from h5lightning.planning.sampling.orders import Order
 from h5lightning.planning.sampling.tiles import Tiles
 
-__all__ = ["DrawnTiles", "TiledOrder"]
+__all__ = ["TiledOrder"]
 
 _MAX_LANES = 32
 _MIN_TILES_IN_LANE = 4  # lanes of fewer tiles differ much in length
@@ -156,39 +155,3 @@ class TiledOrder(Frozen):
             firsts.append(first)
             first = max(first + 1, int(before.searchsorted(before[first] + most, side="right")) - 1)
         return np.asarray(firsts, np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnTiles(Frozen):
-    """Samples of tiles, drawn by weight.
-
-    Args:
-        order: index in the epoch → number in the order of the tiles.
-        tiles: the tiles.
-    """
-
-    order: Order
-    tiles: Tiles
-
-    @property
-    def size(self) -> int:
-        """Number of samples."""
-        return self.order.size
-
-    @property
-    def lanes(self) -> int:
-        """Number of lanes."""
-        return self.order.lanes
-
-    @property
-    def block_samples(self) -> int:
-        """1: the draws from a tile do not cover it."""
-        return 1
-
-    def lanes_of(self, indices: Int64Array) -> Int64Array:
-        """The lane of each index."""
-        return self.order.lanes_of(indices)
-
-    def samples(self, epoch: int, indices: Int64Array) -> Int64Array:
-        """The sample at each index of an epoch."""
-        return self.tiles.positions(self.order.samples(epoch, indices))

@@ -15,6 +15,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.planning.sampling.blocks import Blocks
 from h5lightning.planning.sampling.orders import Order
+from h5lightning.planning.sampling.tiles import Tiles
 from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 
 __all__ = ["SlotBlocks", "WeightedOrder"]
@@ -80,11 +81,13 @@ class WeightedOrder(Frozen):
         slot_order: the order of the slots, or of indices of ``slot_blocks``.
         sampler: slot → sample.
         slot_blocks: index → slot; None where they are the same.
+        tiles: sample → position in the split, of samples that are numbered tile after tile; None for others.
     """
 
     slot_order: Order
     sampler: StratifiedSampler
     slot_blocks: SlotBlocks | None = None
+    tiles: Tiles | None = None
 
     @property
     def size(self) -> int:
@@ -110,4 +113,5 @@ class WeightedOrder(Frozen):
         slots = self.slot_order.samples(epoch, indices)
         if self.slot_blocks is not None:
             slots = self.slot_blocks.slots(slots)
-        return self.sampler.samples(epoch, slots)
+        samples = self.sampler.samples(epoch, slots)
+        return samples if self.tiles is None else self.tiles.positions(samples)

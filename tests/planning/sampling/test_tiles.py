@@ -10,8 +10,9 @@ from h5lightning.options import Shuffle, Windows
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.make_order import RowLayout, make_order
-from h5lightning.planning.sampling.tiled_order import DrawnTiles, TiledOrder
+from h5lightning.planning.sampling.tiled_order import TiledOrder
 from h5lightning.planning.sampling.tiles import BoxChunks, Tiles, tile_sizes
+from h5lightning.planning.sampling.weighted_order import WeightedOrder
 from h5lightning.planning.splitting.split_plan import Segments
 
 MIB = 1024 * 1024
@@ -81,7 +82,7 @@ def test_each_sample_of_a_split_comes_once(case, data):
     for weights in (None, np.ones(len(selection))):
         shuffle = Shuffle("block", window_bytes=window)
         order = make_order(shuffle, selection, index, layout, seed=3, weights=weights)
-        assert isinstance(order, TiledOrder if weights is None else DrawnTiles)
+        assert isinstance(order, TiledOrder if weights is None else WeightedOrder)
         found = order.samples(1, np.arange(order.size))
         assert np.sort(found).tolist() == list(range(len(selection)))
 
