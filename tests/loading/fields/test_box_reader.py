@@ -264,7 +264,12 @@ def test_each_entry_of_a_leading_axis_is_a_volume(opened, tmp_path):
             "need the same lengths in all fields",
         ),
         ({"x": Field("x", axis=(0, 1))}, Windows(2), OptionError, "names 2 axes, and samples.axis=0 has 1"),
-        ({"x": Field("x", ragged="pad")}, Windows(4, axis=-1), OptionError, "all windows have one: remove ragged"),
+        (
+            {"x": Field("x", ragged="pad")},
+            Windows(4, axis=-1),
+            OptionError,
+            "all windows have one: remove ragged",
+        ),
         ({"x": Field("x", ragged="concat")}, Whole(axis=-1), OptionError, "rows lie along axis 1"),
         ({"x": "x"}, Whole(axis=-1), SchemaError, "has 83 rows, expected 50"),
         (
@@ -278,6 +283,19 @@ def test_each_entry_of_a_leading_axis_is_a_volume(opened, tmp_path):
 def test_what_does_not_fit_is_said_at_setup(recordings, tmp_path, fields, samples, error, message):
     with pytest.raises(error, match=message):
         H5Dataset(str(recordings / "*.h5"), fields, samples, index_dir=str(tmp_path))
+
+
+def test_whole_series_of_one_length_are_joined(tmp_path):
+    values = np.arange(48, dtype="f4").reshape(2, 2, 3, 4)
+    for number in range(2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"], file["y"] = values[number]
+    fields = {"both": Field(["x", "y"], join="concat", ragged="pad"), "n": "length:both"}
+    dataset = H5Dataset(str(tmp_path / "*.h5"), fields, Whole(axis=-1), index_dir=str(tmp_path / "index"))
+    batch = dataset.read_batch([0, 1])
+    np.testing.assert_array_equal(batch["both"].numpy(), values.reshape(2, 6, 4))
+    assert batch["n"].tolist() == [4, 4]
+    dataset.close()
 
 
 def test_files_must_agree_in_the_axes_without_windows(recordings, tmp_path):
