@@ -119,7 +119,7 @@ def length_sizes(
             "differ: name a field with one number for each sample"
         )
     lengths = sample_lengths(by_key[key], index)
-    if lengths is None and by_key[key].ragged is not None:
+    if lengths is None and by_key[key].ragged is not None and shape:
         return None  # in other files, they may differ
     if lengths is None:
         raise FieldError(

@@ -51,7 +51,7 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
     first = plans[0]
     has_steps = isinstance(first, RowField) and not isinstance(first, BoxField) and first.steps is not None
     steps = first.spec.shape[:1] if has_steps else ()
-    if isinstance(first, BoxField) and first.ragged is not None:
+    if isinstance(first, BoxField) and None in first.spec.shape:
         raise FieldError(
             f"field {key!r}: whole series along another axis than the first, of different lengths, cannot be joined: "
             "make a field of each, and join them in a transform"

@@ -10,6 +10,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.options import Whole
+from h5lightning.planning.box_field import window_axes_of
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.fields import FieldPlan, RowField, StoredField, row_field_of
 from h5lightning.planning.index import SampleIndex
@@ -122,7 +123,7 @@ def sample_lengths(plan: FieldPlan, index: SampleIndex) -> SampleLengths | None:
     """
     field = row_field_of(plan)
     varying = [axis for axis, length in enumerate(plan.spec.shape) if length is None]
-    if field is not None and varying == [0]:
+    if field is not None and varying and varying == list(window_axes_of(plan)[:1]):
         if isinstance(field, RunField) and isinstance(field.runs, EntryRuns):
             return EntryLengths(index, field.runs.row_numbers.index)
         if isinstance(index.samples, Whole):

@@ -203,14 +203,17 @@ def ragged(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", ["index", "series", "taken series", "second axis"])
+@pytest.mark.parametrize(
+    "kind", ["index", "series", "taken series", "second axis", "rows along the second axis"]
+)
 @pytest.mark.parametrize("bucket", ["length:x", "n"])
 def test_little_is_padding(make, ragged, kind, bucket):
     path, samples, batch_size = "x", Whole(take=60 if kind == "taken series" else None), 4
     if kind == "index":
         path, samples, batch_size = Field("x", index="ends", ragged="pad"), None, 16
-    elif kind == "second axis":
+    elif kind.endswith("second axis"):
         path = Field("wide", ragged="pad")
+        samples = Whole(axis=int(kind.startswith("rows")))
     else:
         path = Field("x", ragged="pad")
     files = str(ragged / ("bags.h5" if kind == "index" else "series/*.h5"))
@@ -226,7 +229,8 @@ def test_little_is_padding(make, ragged, kind, bucket):
         )
         batches = list(dm.train_dataloader())
         padded = sum(
-            batch["x"].shape[0] * batch["x"].shape[2 if kind == "second axis" else 1] for batch in batches
+            batch["x"].shape[0] * batch["x"].shape[2 if kind.endswith("second axis") else 1]
+            for batch in batches
         )
         found.append(1 - sum(int(batch["n"].sum()) for batch in batches) / padded)
         seen.append(sorted(flat(batch["sample_id"].tolist() for batch in batches)))
@@ -242,6 +246,11 @@ def test_lengths_in_a_field_are_known_without_reading(ragged, monkeypatch):
     monkeypatch.setattr(type(dataset), "read_batch", None)
     assert np.array_equal(read_sizes(dataset, Shuffle(bucket="n"))(np.arange(400)), expected)
     dataset.close()
+
+
+def test_single_numbers_have_no_length(make, files):
+    with pytest.raises(FieldError, match="all samples of field 'n' have one length"):
+        make(files, {"bucket": "length:n"}, fields={"n": Field("n", ragged="pad")})
 
 
 def test_ragged_fields_have_no_number(make, ragged):

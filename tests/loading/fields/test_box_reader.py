@@ -285,6 +285,19 @@ def test_what_does_not_fit_is_said_at_setup(recordings, tmp_path, fields, sample
         H5Dataset(str(recordings / "*.h5"), fields, samples, index_dir=str(tmp_path))
 
 
+def test_whole_series_of_one_length_are_joined(tmp_path):
+    values = np.arange(48, dtype="f4").reshape(2, 2, 3, 4)
+    for number in range(2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"], file["y"] = values[number]
+    fields = {"both": Field(["x", "y"], join="concat", ragged="pad"), "n": "length:both"}
+    dataset = H5Dataset(str(tmp_path / "*.h5"), fields, Whole(axis=-1), index_dir=str(tmp_path / "index"))
+    batch = dataset.read_batch([0, 1])
+    np.testing.assert_array_equal(batch["both"].numpy(), values.reshape(2, 6, 4))
+    assert batch["n"].tolist() == [4, 4]
+    dataset.close()
+
+
 def test_files_must_agree_in_the_axes_without_windows(recordings, tmp_path):
     with h5py.File(tmp_path / "3.h5", "w") as file:
         file["x"] = np.zeros((4, 60), "f4")

@@ -111,7 +111,7 @@ def _ragged(draws: Draws, drawn: Drawn, column: Column, samples: Options | None)
     is_whole = drawn.style == "whole"
     if not is_whole and column.index is None and column.varies is None and not draws.chance(8):
         return {}
-    if draws.chance(12) or (not is_whole and drawn.layout.place != "front" and draws.chance(2)):
+    if draws.chance(12):
         return {}
     has_time_first = is_whole and drawn.layout.place == "front" and column.varies is None
     if not (has_time_first or column.index is not None or (column.varies == 0 and not is_whole)):
@@ -163,10 +163,7 @@ def draw_shuffle(draws: Draws, drawn: Drawn, fields: Options, samples: Options |
     choices = [
         f"length:{key}"
         for key, field in fields.items()
-        if isinstance(field, dict)
-        and "ragged" in field
-        and key in ("x", "y", "z")
-        and drawn.layout.place == "front"
+        if isinstance(field, dict) and "ragged" in field and key in ("x", "y", "z", "both")
     ]
     if is_rows:
         plain = ("<f4", "<f8", "<i2", ">i4", "<i8", "|u1")

@@ -25,10 +25,14 @@ class Tally:
     """Verdicts counted by feature, and the smallest case that fails, if one does."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     failure: str = ""
 
     def add(self, case: Case, verdict: str) -> None:
-        """Count one case."""
+        """Count one case; the reason of a refusal follows the verdict."""
+        verdict, _, reason = verdict.partition(": ")
+        if reason:
+            self.reasons[reason] += 1
         for feature in ("all", *case.features):
             self.counts[feature, verdict] += 1
 
@@ -42,6 +46,7 @@ class Tally:
         for feature in sorted({feature for feature, _ in self.counts}):
             row = " | ".join(str(self.counts[feature, verdict]) for verdict in _VERDICTS)
             lines.append(f"| {feature} | {row} |")
+        lines += ["", *(f"{count} × {reason}" for reason, count in self.reasons.most_common())]
         return "\n".join(lines) + "\n"
 
 

@@ -69,8 +69,8 @@ class Contract:
     def _check_field(self, field: FieldOption, samples: SamplesOption) -> None:
         axes, series_axis = self._said_axes(field, samples)
         if field.index is not None:
-            if samples.kind != "rows":
-                raise RefusedError("rows of an index are rows")
+            if samples.kind != "rows" or series_axis is not None:
+                raise RefusedError("rows of an index are rows, and nothing else")
             return
         if series_axis is not None and series_axis in axes:
             raise RefusedError("rows lie along the axis of series")

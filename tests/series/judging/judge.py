@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import tempfile
 from typing import Any
@@ -26,7 +27,7 @@ _EPOCH = 2
 
 
 def judge(case: Case, folder: str | None = None, seen: SeenDraws | None = None) -> str:
-    """``right`` or ``refused`` where both agree.
+    """``right``, or ``refused`` and the reason of the judge and of the package, where both agree.
 
     Args:
         case: the case.
@@ -72,7 +73,7 @@ class _Judge:
                 raise DisagreementError(
                     "the package refuses", f"{type(error).__name__}: {error}", "data"
                 ) from error
-            return "refused"
+            return f"refused: a split that cannot be | {_masked(error)}"
         self._check_ids(dm)
         by, parts = self._parts(dm)
         if parts is not None:
@@ -98,8 +99,8 @@ class _Judge:
     def _both_refuse(self, refusal: RefusedError) -> str:
         try:
             self.module()
-        except H5LightningError:
-            return "refused"
+        except H5LightningError as error:
+            return f"refused: {refusal} | {_masked(error)}"
         raise DisagreementError("setup", "no error", f"an error: {refusal}")
 
     # ── ids and splits ───────────────────────────────────────────────────────────────────────────────
@@ -243,6 +244,11 @@ class _Judge:
                 )
             self.batches.check(batch, stage, epoch, numbers, ids)
         return read
+
+
+def _masked(error: Exception) -> str:
+    """The beginning of a message without its names and numbers."""
+    return re.sub(r"'[^']*'|[\d.,]*\d", "#", str(error).replace("/dev/shm", ""))[:110]
 
 
 def _flat(batches: Any) -> list[int]:

@@ -22,27 +22,30 @@ Shape = tuple[int, ...]
 
 
 def check_shapes(contract: Contract) -> dict[str, int]:
-    """The axis that lengths and padding of each key speak of: the one that differs, else the first one.
+    """The axis that lengths and padding of each key speak of: the one that differs, else that of rows.
 
     Raises:
         RefusedError: shapes differ where they may not.
     """
-    found, several, alike = dict[str, int](), set[str](), set[str]()  # several: not one axis to tell of
+    found, is_whole = dict[str, int](), contract.any_samples.kind == "whole"
+    several, fixed = set[str](), set[str]()  # not one axis to tell of; one length, whatever the data are
     for key, field in contract.fields.items():
         if field.told_of is not None or (field.constant and field.index is not None):
             continue
-        shapes = set(_shapes(contract, key, field))
-        differing = _check_field(field, shapes)
-        beside = _row_axis(contract, field)
-        if beside:
-            _check_beside(contract, field, differing, beside)
-        found[key] = differing[0] if differing else beside
-        several |= {key} if len(differing) > 1 or () in shapes else set()
-        alike |= set() if differing else {key}
+        sets = list(_shapes(contract, key, field))
+        differing = sorted({axis for shapes in sets for axis in _check_field(field, shapes)})
+        row_axis = _row_axis(contract, field)
+        if row_axis and set(differing) - ({row_axis} if is_whole else set()):
+            raise RefusedError("rows along another axis than the first one, whose other axes differ")
+        if row_axis and differing and field.is_list:
+            raise RefusedError("whole series along another axis than the first one, joined")
+        found[key] = differing[0] if differing else row_axis if is_whole else 0
+        several |= {key} if len(differing) > 1 or () in set().union(*sets) else set()
+        fixed |= {key} if field.ragged == "error" and not (is_whole and field.has_rows) else set()
     for field in contract.fields.values():
         if field.told_of in several and contract.fields[field.told_of].ragged != "error":
             raise RefusedError("lengths along several axes, or none")
-    _check_bucket(contract, several, alike)
+    _check_bucket(contract, several | fixed)
     return found
 
 
@@ -56,19 +59,12 @@ def _row_axis(contract: Contract, field: FieldOption) -> int:
     return axes[0] - (series_axis is not None and series_axis < axes[0])
 
 
-def _check_beside(contract: Contract, field: FieldOption, differing: list[int], axis: int) -> None:
-    """Of rows along another axis than the first one, whole series may differ in their number, and nothing else."""
-    is_whole = contract.any_samples.kind == "whole"
-    if field.ragged != "error" and (not is_whole or field.ragged == "concat" or set(differing) - {axis}):
-        raise RefusedError("rows along another axis, which differ in shape, or are not whole series")
-
-
-def _check_bucket(contract: Contract, several: set[str], alike: set[str]) -> None:
-    """Samples can be sorted by lengths that differ, along one axis."""
+def _check_bucket(contract: Contract, without: set[str]) -> None:
+    """Samples can be sorted by lengths that may differ, along one axis."""
     shuffle = contract.case.options.get("shuffle")
     bucket = shuffle.get("bucket", "") if isinstance(shuffle, dict) else ""
-    if bucket.startswith("length:") and bucket.removeprefix("length:") in several | alike:
-        raise RefusedError("buckets of lengths that do not differ, or that differ along several axes")
+    if bucket.startswith("length:") and bucket.removeprefix("length:") in without:
+        raise RefusedError("buckets of lengths that never differ, or that differ along several axes")
 
 
 def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
@@ -83,13 +79,14 @@ def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
     return differing
 
 
-def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[Shape]:
+def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[set[Shape]]:
+    """The shapes of samples that are compared: of windows, each stage has its own."""
     if not field.has_rows:
-        for number in range(len(contract.series)):
-            yield contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape
+        every = range(len(contract.series))
+        yield {contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape for number in every}
         return
-    for samples in set(contract.used_samples):
-        yield from _row_shapes(contract, key, field, samples)
+    stages = [set(_row_shapes(contract, key, field, samples)) for samples in set(contract.used_samples)]
+    yield from stages if contract.any_samples.kind == "windows" else [set().union(*stages)]
 
 
 def _row_shapes(contract: Contract, key: str, field: FieldOption, samples: SamplesOption) -> Iterator[Shape]:
