@@ -85,7 +85,7 @@ def plan_fields(
     if not len(files):
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
-    chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
+    chosen = _all_eligible(catalog, files, same, samples) if fields is None else dict(fields)
     _check_series(chosen, samples, series)
     chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
@@ -286,7 +286,10 @@ def _last_axis(compared: ComparedFiles, file: int, parts: Sequence[tuple[str, Si
     return ". Both have one length along the last axis: samples with axis=-1" if len(lengths) == 1 else ""
 
 
-def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> dict[str, Field]:
+def _all_eligible(
+    catalog: Catalog, files: Int64Array, same: Sequence[str], samples: Samples
+) -> dict[str, Field]:
+    """All datasets that can be fields, if they have one length along the axis of rows."""
     schema = catalog.schema(int(files[0]))
     eligible = [
         dataset
@@ -299,7 +302,11 @@ def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> d
             f"'/{dataset.path}' {dataset.refusal or 'is a scalar'}" for dataset in schema.datasets[:8]
         )
         raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
-    if len({dataset.rows for dataset in eligible}) > 1:
+    axis = samples.axes[0]
+    # Those without that axis count as having no length: they are named, too.
+    shapes = [dataset.shape for dataset in eligible]
+    lengths = {shape[axis] if -len(shape) <= axis < len(shape) else None for shape in shapes}
+    if len(lengths) > 1:
         raise FieldError(
             f"{where} holds datasets of different lengths, so fields must say which to use. {_candidates(eligible)}"
         )

@@ -145,3 +145,9 @@ def test_an_index_of_another_table_is_an_error_that_names_both_lengths(sessions)
     with pytest.raises(SchemaError, match=r"(?s)\.nwb.*licks_index|licks_index.*\.nwb") as caught:
         dm.setup()
     assert "spike_times" in str(caught.value)
+
+
+def test_units_beside_trials_are_an_error_that_says_how_each_trial_gets_them(sessions):
+    fields = {"start": "intervals/trials/start_time", "spikes": Field(SPIKES, index=INDEX, ragged="list")}
+    with pytest.raises(SchemaError, match=r"spike_times_index.*trials.*constant=True, ragged='list'"):
+        H5DataModule(str(sessions.files), fields).setup()

@@ -198,6 +198,25 @@ def test_an_axis_that_labels_lack_is_an_error_that_names_theirs(tmp_path):
         H5DataModule(files, ["eeg", "label"], samples=Windows(4, axis=1)).setup()
 
 
+def test_all_datasets_with_one_length_along_the_last_axis_are_fields(tmp_path):
+    for number in range(3):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["eeg"], file["label"] = normal(number, 6, 40), np.arange(40)
+    dm = H5DataModule(
+        f"{tmp_path}/*.h5", samples=Windows(8, stride=8, axis=-1), split={"by": "file", "val": 0.3, "test": None},
+        provenance=True,
+    )  # fmt: skip
+    expected = {
+        (f"{number}.h5", "", row): {
+            "eeg": normal(number, 6, 40)[:, row : row + 8],
+            "label": np.arange(row, row + 8),
+        }
+        for number in range(3)
+        for row in range(0, 40, 8)
+    }
+    check_user(dm, expected)
+
+
 # ── MATLAB ───────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -200,7 +200,7 @@ class _Check:
         return (
             f"{index} has {count} entries, expected {rows}, the end of each row, or {rows + 1} offsets: '/{other}' has "
             f"{rows} rows. Choose the index that divides '/{self._field.path}' into these rows, or leave one of both "
-            "fields out"
+            f"fields out; {self._field.text(constant=True, ragged='list')} gives all entries to each sample"
         )
 
     def remarks(self, key: str, units: Int64Array) -> tuple[str, ...]:
