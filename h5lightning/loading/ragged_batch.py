@@ -111,7 +111,10 @@ class RaggedValues:
             if numbers:
                 out.copy_(self.in_order().flat.view(out.shape))
             return out
-        _fill_padded(_bits(out), [_bits(view) for view in self.views()])
+        if (shapes[:, 1:] == shapes[:1, 1:]).all():
+            _fill_behind(_bits(out).reshape(-1), _bits(self.flat), self.layout)
+        else:
+            _fill_padded(_bits(out), [_bits(view) for view in self.views()])
         return out
 
     def stacked(self, title: str, describe: Describe) -> torch.Tensor:
@@ -161,6 +164,18 @@ def _bits(tensor: torch.Tensor) -> Any:
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy()
     return tensor.numpy()
+
+
+def _fill_behind(out: Any, flat: Any, layout: RaggedLayout) -> None:
+    """As `_fill_padded`, of samples that differ along the first axis alone: all parts of the batch in one call."""
+    sizes = layout.sizes
+    slot = len(out) // len(sizes)
+    zeros = np.zeros(slot - int(sizes.min()), flat.dtype)
+    ends = (layout.starts + sizes).tolist()
+    parts: list[Any] = [None] * (2 * len(sizes))
+    parts[::2] = [flat[start:end] for start, end in zip(layout.starts.tolist(), ends, strict=True)]
+    parts[1::2] = [zeros[:gap] for gap in (slot - sizes).tolist()]
+    np.concatenate(parts, out=out)
 
 
 def _fill_padded(out: Any, samples: Sequence[Any]) -> None:
