@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,20 +21,22 @@ class ChunkGrid:
     Args:
         shape: shape of the dataset.
         chunks: shape of a chunk; those at the end of an axis may reach past it.
+
+    Attributes:
+        counts: chunks along each axis.
+        count: all chunks.
     """
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
+    counts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    count: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Chunks along each axis."""
-        return boxes_along(self.shape, self.chunks) if 0 not in self.shape else tuple(0 for _ in self.shape)
-
-    @property
-    def count(self) -> int:
-        """All chunks."""
-        return math.prod(self.counts)
+    def __post_init__(self) -> None:
+        is_empty = 0 in self.shape
+        counts = (0,) * len(self.shape) if is_empty else boxes_along(self.shape, self.chunks)
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "count", math.prod(counts))
 
     @property
     def chunk_size(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = ["FEWEST", "MOST_BYTES", "MOST_BYTES_AT_ONCE", "BoxWriter", "groups_of
 # A copy of its own takes 2.5 µs and the bytes; one of many in a call 1.3 µs and the bytes twice.
 MOST_BYTES = 32 * 1024  # of a box that is copied twice
 FEWEST = 4  # boxes that are worth a call for all of them
+_FEWEST_OF_ONE = 16  # boxes of one array of a few that are: each of these calls has its own windows
 MOST_BYTES_AT_ONCE = 1 << 18  # they stay in a cache of the processor between the copies
 _LARGEST = 1 << 62
 
@@ -36,29 +38,43 @@ class BoxWriter:
     def __init__(self, out: npt.NDArray[Any], ndim: int) -> None:
         self._out, self._ndim = out, ndim
 
-    def put_boxes(self, array: npt.NDArray[Any], starts: Int64Array, slots: Int64Array) -> None:
-        """Write boxes of an array into slots.
+    def put_boxes(
+        self,
+        arrays: Iterable[npt.NDArray[Any]],
+        borders: Sequence[int],
+        starts: Int64Array,
+        slots: Int64Array,
+    ) -> None:
+        """Write boxes of some arrays into slots.
 
         Args:
-            array: stored elements, ``(*shape, *element_shape)``.
-            starts: the first element of each box, which lies inside of the array, ``(N, ndim)``.
+            arrays: stored elements, ``(*shape, *element_shape)`` each, all of one type.
+            borders: where the boxes of each array begin, and the last ones end, ascending from 0, ``(arrays + 1,)``.
+            starts: the first element of each box, which lies inside of its array, ``(N, ndim)``.
             slots: the slot of each, inside of the buffer, ``(N,)``.
 
         Raises:
             FloatingPointError: a finite value would become infinite in the type of the buffer.
         """
-        out, ndim = self._out, self._ndim
-        sizes = out.shape[1 : 1 + ndim]
-        if len(slots) >= FEWEST and ndim and _may_gather(array, math.prod(out.shape[1:])):
-            windows = _windows(array, 0, sizes)
-            step = max(1, MOST_BYTES_AT_ONCE // max(1, math.prod(out.shape[1:]) * array.itemsize))
-            for first in range(0, len(slots), step):
-                part = slice(first, first + step)
-                assign(out, slots[part], windows[tuple(starts[part].T)])
-            return
+        out, sizes = self._out, self._out.shape[1 : 1 + self._ndim]
         columns = starts.tolist(), (starts + np.asarray(sizes, np.int64)).tolist(), slots.tolist()
-        for start, stop, slot in zip(*columns, strict=True):
-            assign(out, slot, array[tuple(map(slice, start, stop))])
+        boxes = [*zip(*columns, strict=True)]
+        for array, (first, last) in zip(arrays, pairwise(borders), strict=True):
+            are_many = last - first >= _FEWEST_OF_ONE and self._ndim
+            if are_many and _may_gather(array, math.prod(out.shape[1:])):
+                self._gather(array, starts[first:last], slots[first:last])
+                continue
+            for start, stop, slot in boxes[first:last]:
+                assign(out, slot, array[tuple(map(slice, start, stop))])
+
+    def _gather(self, array: npt.NDArray[Any], starts: Int64Array, slots: Int64Array) -> None:
+        """As `put_boxes`, of many short boxes of one array."""
+        out = self._out
+        windows = _windows(array, 0, out.shape[1 : 1 + self._ndim])
+        step = max(1, MOST_BYTES_AT_ONCE // max(1, math.prod(out.shape[1:]) * array.itemsize))
+        for first in range(0, len(slots), step):
+            part = slice(first, first + step)
+            assign(out, slots[part], windows[tuple(starts[part].T)])
 
     def put_pieces(
         self, table: npt.NDArray[Any], rows: Int64Array, pieces: BoxPieces, slots: Int64Array

@@ -66,15 +66,21 @@ def put_stored(layout: BoxLayout, boxes: Boxes, scratch: Callable[[], Bytes]) ->
 
 def _put_mapped(layout: BoxLayout, boxes: Boxes) -> None:
     """Deliver boxes of datasets that lie in one piece, from maps of their files."""
-    to, files = boxes.writer, boxes.files
+    files = boxes.files
     borders = [*np.flatnonzero(np.diff(files, prepend=-1)).tolist(), len(files)]
-    for first, stop in pairwise(borders):
-        source = layout.source(int(files[first]))
-        offset, shape = int(source.chunk_map.offsets[0]), grid_of(source).chunks
-        starts = boxes.starts[first:stop]
-        verify_boxes(source, 0, shape, starts, boxes.request.sizes)
-        array = mapped_array(source, offset, shape)
-        to.put_boxes(array[boxes.field] if boxes.field else array, starts, boxes.slots[first:stop])
+    arrays = (
+        _piece(layout.source(int(files[first])), boxes, slice(first, stop))
+        for first, stop in pairwise(borders)
+    )
+    boxes.writer.put_boxes(arrays, borders, boxes.starts, boxes.slots)
+
+
+def _piece(source: OpenSource, boxes: Boxes, part: slice) -> npt.NDArray[Any]:
+    """A dataset that lies in one piece; of some boxes of it, all bytes are verified."""
+    offset, shape = int(source.chunk_map.offsets[0]), grid_of(source).chunks
+    verify_boxes(source, 0, shape, boxes.starts[part], boxes.request.sizes)
+    array = mapped_array(source, offset, shape)
+    return array[boxes.field] if boxes.field else array
 
 
 def _may_gather(layout: BoxLayout, boxes: Boxes, pieces: BoxPieces) -> bool:
