@@ -182,7 +182,7 @@ def _fill_padded_rows(out: Any, flat: Any, sizes: Int64Array) -> None:
     """As `_fill_padded`, of samples that differ along their first axis alone."""
     itemsize, slot_bytes = flat.itemsize, out[0].nbytes
     # Slices of a memoryview take half the time of those of an array.
-    into, values = memoryview(out.reshape(-1).view(np.uint8)), memoryview(flat.view(np.uint8))
+    into, values = out.reshape(-1).view(np.uint8).data, flat.view(np.uint8).data
     zeros = memoryview(bytes(slot_bytes))
     read, slot = 0, 0
     for size in (sizes * itemsize).tolist():
