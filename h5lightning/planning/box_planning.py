@@ -122,7 +122,8 @@ def _check_first_axis(compared: ComparedFiles, key: str, field: SingleField, num
         raise SchemaError(
             f"field {key!r}: '/{field.path}' in {catalog.where(unit)} has {lengths[unit]} entries along axis 0, "
             f"expected {lengths[files[0]]} as in {catalog.where(int(files[0]))}{catalog.more(differs)}. Samples of one "
-            "batch need one shape"
+            "batch need one shape. If each entry of axis 0 is a series of its own, such as a trajectory: "
+            "series=Series(axis=0)"
         )
 
 

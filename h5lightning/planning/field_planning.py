@@ -232,9 +232,10 @@ def _plain_rows(compared: ComparedFiles, parts: Sequence[tuple[str, SingleField]
                     f"'/{first.path}', and up to extra_rows={field.extra_rows} more{catalog.more(differs)}"
                 )
             raise SchemaError(
-                f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
-                f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
-                f"a sample axis is Field(path, constant=True){_one_more(catalog, first, field, more[differs])}"
+                f"in {catalog.where(file)} '/{field.path}' has {counted(int(rows[file]), 'row')} and "
+                f"'/{first.path}' has {expected[file]}{catalog.more(differs)}: fields of one sample need one length. "
+                "A dataset without a sample axis is Field(path, constant=True)"
+                f"{_one_more(catalog, first, field, more[differs])}"
                 f"{_last_axis(compared, file, ((first_key, first), (key, field)))}"
             )
     return OtherRows(first.path, expected)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from h5lightning import Field, H5DataModule, Rows, Series, Whole, Windows
-from h5lightning.errors import FieldError, OptionError, SchemaError, UnsupportedFieldError
+from h5lightning.errors import FieldError, OptionError, SchemaError
 
 SHAPES = ((3, 7), (2, 7), (4, 9))
 FIELDS = {
@@ -181,10 +181,7 @@ def test_an_error_counts_the_matches_of_one_file_not_files(tmp_path):
     [
         (Windows(3), Series(axis=0), r"samples=Windows\(length=3, .*axis=1\)"),
         (Rows(), Series(axis=0), r"samples=Rows\(axis=1\)"),
-        (Rows(axis=2), Series(axis=0), "not available yet"),
-        (Rows(axis=1), Series(axis=1), "not available yet"),
-        (Rows(axis=1), None, r"with series=Series\(axis=0\) along axis 1"),
-        (Rows(axis=1), Series(ends="e"), r"with series=Series\(axis=0\) along axis 1"),
+        (Rows(axis=1), Series(axis=1), "series along another axis than 0 are not available"),
     ],
 )
 def test_axes_that_contradict_each_other_are_refused(folder, samples, series, message):
@@ -196,9 +193,9 @@ def test_axes_that_contradict_each_other_are_refused(folder, samples, series, me
     ("field", "message"),
     [
         (Field("t0_fields/u", series_axis=0), "axis=1"),
-        (Field("t0_fields/u", axis=2), "not available yet"),
-        (Field("t0_fields/u", axis=0, series_axis=1), "not available yet"),
-        (Field("scalars/viscosity", constant=True, series_axis=1), "not available yet"),
+        (Field("t0_fields/u", axis=2), r"Field\('t0_fields/u', axis=2, series_axis=0\)"),
+        (Field("t0_fields/u", axis=0, series_axis=1), "series_axis=1 is not available"),
+        (Field("scalars/viscosity", constant=True, series_axis=1), "series_axis=1 is not available"),
         (Field("scalars/viscosity", constant=True, axis=0), "no axis of rows"),
         (Field(attr="a", axis=0), "no axis of rows"),
         (Field(attr="a", series_axis=0), "no axis of series"),
@@ -216,12 +213,19 @@ def test_a_value_of_each_series_needs_series(folder):
         _module(folder, Rows(), fields, series=None).setup()
 
 
-def test_an_axis_outside_of_the_dataset_names_its_shape(folder):
+def test_an_axis_outside_of_the_dataset_names_the_field_of_one_value_of_each_series(folder):
+    fields = {"u": "t0_fields/u", "z": "scalars/viscosity"}
+    remedy = r"Field\('scalars/viscosity', constant=True, series_axis=0\)"
     with pytest.raises(
-        UnsupportedFieldError, match=r"'/scalars/viscosity' .* has the shape \(3,\), and axis 1 is outs"
-    ) as e:
-        _module(folder, Rows(axis=1), {"u": "t0_fields/u", "z": "scalars/viscosity"}).setup()
-    assert "Field('scalars/viscosity', constant=True, series_axis=0)" in str(e.value)
+        OptionError, match=rf"axis 1 is outside of '/scalars/viscosity', which has 1 axis.*{remedy}"
+    ):
+        _module(folder, Rows(axis=1), fields).setup()
+
+
+def test_trajectories_without_series_are_an_error_that_names_the_option(folder):
+    """Rows along axis 1 alone have all trajectories in each sample."""
+    with pytest.raises(SchemaError, match=r"f1\.h5 has 2 entries along axis 0, .* series=Series\(axis=0\)"):
+        _module(folder, Rows(axis=1), {"u": "t0_fields/u"}, series=None).setup()
 
 
 def test_at_least_one_field_has_series(folder):
