@@ -322,6 +322,7 @@ def test_boxes_ragged_fields_and_buckets_in_yaml(compose_data, tmp_path):
     dm = instantiate(node)
     dm.setup("fit")
     assert next(iter(dm.train_dataloader()))["x"].shape[1:] == (4, 3, 2)
+    dm.teardown("fit")
     node = compose_data(
         f"data.{files}",
         "data.samples={kind: whole}",
@@ -336,4 +337,4 @@ def test_boxes_ragged_fields_and_buckets_in_yaml(compose_data, tmp_path):
     batch = next(iter(dm.train_dataloader()))
     assert len(batch["n"]) == 2
     assert len(batch["bag"]) == int(batch["n"].sum())
-    assert dm.train_dataset is not None
+    dm.teardown("fit")
