@@ -91,7 +91,7 @@ def plot_samples(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    values = _array(batch[key])[:count]
+    values = _samples_of(batch[key])[:count]
     columns = max(1, min(4, len(values)))
     rows = -(-len(values) // columns)
     figure = _figure(2.6 * columns, max(1.0, 2.6 * rows))
@@ -100,7 +100,7 @@ def plot_samples(
         _draw_sample(axes, sample)
         text = f"{key}[{position}]"
         if label is not None:
-            value = _array(batch[label])[position]
+            value = _array(batch[label][position])
             text = f"{label} = {np.array2string(value, precision=3, threshold=6, edgeitems=2)}"
         axes.set_title(text, fontsize=10)
     return _saved(figure, path)
@@ -198,6 +198,11 @@ def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
 def _array(values: Any) -> Array:
     """Values of a tensor on any device, or of any array-like."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def _samples_of(values: Any) -> list[Array] | Array:
+    """The samples of a field of a batch; a list holds samples of different shapes."""
+    return [_array(value) for value in values] if isinstance(values, list) else _array(values)
 
 
 def _stacked(**images: npt.ArrayLike) -> Array:

@@ -9,6 +9,8 @@ import venv
 import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
@@ -302,3 +304,37 @@ def test_the_wheel_holds_what_the_package_needs(wheel):
         "hydra_plugins",
         "h5lightning-0.1.0.dist-info",
     }
+
+
+def test_boxes_ragged_fields_and_buckets_in_yaml(compose_data, tmp_path):
+    """Options of samples as a command line says them, down to the batches that they deliver."""
+    for number in range(6):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = np.full((9, 9, 9), number, "f4")
+            file["bag"] = np.full((3 + number, 2), number, "f4")
+    files = f"files={tmp_path}/*.h5"
+    node = compose_data(
+        f"data.{files}",
+        "data.samples={length: [4, 3, 2], stride: 2, axis: [0, 1, 2], jitter: true}",
+        "data.fields={x: x}",
+        "data.split={by: file, val: 0.2, test: 0.2}",
+    )
+    dm = instantiate(node)
+    dm.setup("fit")
+    assert next(iter(dm.train_dataloader()))["x"].shape[1:] == (4, 3, 2)
+    dm.teardown("fit")
+    node = compose_data(
+        f"data.{files}",
+        "data.samples={kind: whole}",
+        "data.fields={bag: {path: bag, ragged: concat}, n: 'length:bag'}",
+        "data.shuffle={bucket: 'length:bag'}",
+        "data.access.max_padded_bytes=1000",
+        "data.split={by: file, val: 0.2, test: 0.2}",
+        "data.batch_size=2",
+    )
+    dm = instantiate(node)
+    dm.setup("fit")
+    batch = next(iter(dm.train_dataloader()))
+    assert len(batch["n"]) == 2
+    assert len(batch["bag"]) == int(batch["n"].sum())
+    dm.teardown("fit")

@@ -132,3 +132,10 @@ def test_a_picture_that_cannot_be_written_is_refused_at_once(name, message, tmp_
 def test_a_picture_that_can_be_written(tmp_path):
     check_picture(str(tmp_path / "a.png"))
     assert not (tmp_path / "a.png").exists()
+
+
+def test_samples_of_different_shapes_are_drawn_each_by_itself():
+    batch = {"x": [torch.rand(5, 4), torch.rand(7, 6)], "y": torch.arange(2)}
+    figure = plot_samples(batch, label="y")
+    assert [image.shape for image in images_of(figure)] == [(5, 4), (7, 6)]
+    assert texts_of(figure) == ["y = 0", "y = 1"]

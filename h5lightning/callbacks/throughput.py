@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from h5lightning.loading.batch_finisher import SAMPLE_ID
+
 __all__ = ["ThroughputMeter", "samples_of"]
 
 
@@ -66,8 +68,14 @@ class ThroughputMeter(Callback):
 
 
 def samples_of(batch: Any) -> int:
-    """Number of samples in a batch: the length of its first tensor; 0 if it has no tensor."""
+    """Number of samples in a batch: of their ids, if it holds them, else the length of its first tensor; 0 without one.
+
+    Samples of different shapes come as a list, or one after the other in one tensor, whose lengths say nothing.
+    """
     first = batch
     while isinstance(first, Mapping | Sequence) and len(first):
-        first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
+        if isinstance(first, Mapping):
+            first = first[SAMPLE_ID] if SAMPLE_ID in first else next(iter(first.values()))
+        else:
+            first = first[0]
     return len(first) if getattr(first, "ndim", 0) else 0

@@ -6,7 +6,7 @@ from clocks import Clock
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from h5lightning.callbacks.throughput import ThroughputMeter
+from h5lightning.callbacks.throughput import ThroughputMeter, samples_of
 
 CLOCK = Clock()
 
@@ -96,3 +96,17 @@ def test_validation_does_not_count(interval, tmp_path):
 def test_nothing_trained_is_no_speed():
     meter = ThroughputMeter()
     assert (meter.samples_per_second, meter.waiting_share) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples"),
+    [
+        ({"x": torch.zeros(7, 3), "sample_id": torch.arange(2)}, 2),  # samples one after the other
+        ({"x": [torch.zeros(5, 3), torch.zeros(2, 3)] * 2, "sample_id": torch.arange(4)}, 4),
+        ({"x": torch.zeros(4, 3)}, 4),
+        ([torch.zeros(4, 3), torch.zeros(4)], 4),
+        ({}, 0),
+    ],
+)
+def test_samples_of_a_batch_are_counted_whatever_their_lengths(batch, samples):
+    assert samples_of(batch) == samples

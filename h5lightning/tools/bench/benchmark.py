@@ -192,5 +192,5 @@ def _field_texts(fields: Mapping[str, Field] | None) -> dict[str, str]:
     texts = {}
     for key, field in (fields or {}).items():
         parts = (f"{part.path}[{part.member}]" if part.member else part.path for part in field.parts())
-        texts[key] = f"attr:{field.attr}" if field.attr else ", ".join(parts)
+        texts[key] = f"attr:{field.attr}" if field.attr else ", ".join(parts) or str(field.path)
     return texts

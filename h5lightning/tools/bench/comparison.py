@@ -14,7 +14,7 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader import default_threads
-from h5lightning.options import Windows
+from h5lightning.options import Whole, Windows
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
 from h5lightning.tools.bench.plain_h5py import PlainH5py, PlainSeries
@@ -34,6 +34,7 @@ _FEWEST_BATCHES = 20
 _LONGEST_TRIAL = 3.0  # times its planned length, for an epoch to end
 _CALIBRATION_S = 0.5
 _FEWEST_SERIES = 2
+_FEWEST_WINDOWS = 8  # one after the other
 _NEARLY_ALL = 0.7
 _STARTING_S = 0.3  # of a trial: opening files, starting and ending processes
 
@@ -141,6 +142,10 @@ class Comparison:
 
     def _choose(self, rows: float) -> Subset:
         chunk_rows, is_divisible = self.data.chunk_rows, self.data.splits_by != "file"
+        samples = self.data.arguments["samples"]
+        if isinstance(samples, Windows):
+            # Windows along several axes are many for each row, and some must fit into a part of a file.
+            rows = max(rows, _FEWEST_WINDOWS * samples.span_rows)
         subset = choose_subset(
             self.data.rows, max(1, int(rows)), chunk_rows=chunk_rows, is_divisible=is_divisible
         )
@@ -212,6 +217,20 @@ class Comparison:
         fields, samples = self.fixed["fields"] or {}, self.data.arguments["samples"]
         if isinstance(samples, Windows) and (samples.pad or any(field.steps for field in fields.values())):
             return "windows with steps or padding take more than a few lines"
+        if any(field.boxes is not None for field in self.data.stored):
+            return "rows along another axis than the first, and windows along several axes, take more than a few lines"
+        if any(field.index_rows for field in self.data.stored):
+            return "rows that an index divides take more than a few lines"
+        if isinstance(samples, Windows) and samples.jitter:
+            return "windows whose starts are drawn anew in each epoch take more than a few lines"
+        if isinstance(samples, Whole) and samples.take is not None:
+            return "rows that are drawn of each series take more than a few lines"
+        # Of whole series, it makes a list.
+        is_list = isinstance(samples, Whole)
+        if any(
+            field.ragged not in (("error", "list") if is_list else ("error",)) for field in fields.values()
+        ):
+            return "samples of different shapes take more than a few lines"
         leading = {field.leading for field in self.data.stored}
         return "some fields have an axis of series, and others have none" if len(leading) > 1 else ""
 

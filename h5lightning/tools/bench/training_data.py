@@ -42,7 +42,7 @@ class TrainingData:
         arguments: ``fields``, ``samples``, ``series``, ``access`` and ``dtype`` of a DataModule.
         stored: the fields with rows, one entry for each way in which files store them.
         left_out: number of files that are not used.
-        index: the samples, if they are windows or a file may hold several series; else None.
+        index: the samples, if they are windows or rows of an index, or a file may hold several series; else None.
     """
 
     catalog: Catalog
@@ -135,20 +135,24 @@ class TrainingData:
     @once
     def sample_bytes(self) -> list[int]:
         """Decoded bytes of a sample, for each dataset or column of one."""
-        samples, rows = self.arguments["samples"], 1
-        if self.is_whole:
-            rows = int((self.rows if self.index is None else self.index.series_rows).max(initial=1))
-        elif isinstance(samples, Windows):
-            rows = samples.rows
         fields = {
             (path, field.member): field
             for field in self.stored
             for path in ((field.path,) if field.is_family else field.paths)
         }
-        return [
-            rows * math.prod(field.source.row_shape) * np.dtype(field.source.dtype).itemsize
-            for field in fields.values()
-        ]
+        return [max(1, int(self._numbers(field))) * _itemsize(field) for field in fields.values()]
+
+    def _numbers(self, field: FieldStorage) -> float:
+        """Numbers of a sample of a field; of the longest series, and of an entry of an index on average."""
+        samples, rows = self.arguments["samples"], field.index_rows or 1
+        if field.boxes is not None:
+            return math.prod(field.boxes.sizes)
+        if isinstance(samples, Whole):
+            rows = int((self.rows if self.index is None else self.index.series_rows).max(initial=1))
+            rows = min(rows, samples.take or rows)
+        elif isinstance(samples, Windows):
+            rows = samples.rows
+        return rows * math.prod(field.source.row_shape)
 
     @property
     def decoded_bytes(self) -> int:
@@ -170,6 +174,10 @@ class TrainingData:
         access: Access = self.arguments["access"]
         fields, files, order = tuple(self.stored), len(self.catalog), Shuffle(shuffle)
         return Workload(fields, files, order, access.cache_bytes, is_whole=self.is_whole).mode
+
+
+def _itemsize(field: FieldStorage) -> int:
+    return np.dtype(field.source.dtype).itemsize
 
 
 def find_training_data(
@@ -206,7 +214,8 @@ def find_training_data(
         kept, arguments["fields"], samples=arguments["samples"], series=arguments["series"]
     )
     index = None
-    if found.has_series or isinstance(found.samples, Windows):
+    is_indexed = any(field.index_rows for field in found.fields)
+    if found.has_series or is_indexed or isinstance(found.samples, Windows):
         index = _index_of(kept, arguments)
     left_out = len(catalog) - len(kept) + len(catalog.skipped)
     return TrainingData(kept, arguments, with_reasons(kept, found.fields), left_out, index)

@@ -38,6 +38,9 @@ def amplification_of(field: FieldStorage, workload: Workload) -> Amplification:
     """The amplification of one field."""
     if not field.schema.is_decoded_by_chunk:
         return Amplification(1.0, 1.0, 1.0)
+    if workload.is_whole and workload.take is not None:
+        drawn = _drawn(field, workload.take)
+        return Amplification(drawn, drawn, drawn)
     if workload.is_whole:
         return Amplification(field.padding, field.padding, field.padding)
     cache_bytes = workload.field_cache_bytes(field)
@@ -48,14 +51,25 @@ def amplification_of(field: FieldStorage, workload: Workload) -> Amplification:
     )
 
 
+def _drawn(field: FieldStorage, take: int) -> float:
+    """Some rows of a whole series are drawn, of any of its chunks."""
+    rows = max(1, field.total_rows // max(1, len(field.rows)))
+    if rows <= take:
+        return field.padding
+    chunk_rows = -(-rows // field.rows_per_chunk)
+    touched = chunk_rows * (1 - (1 - 1 / chunk_rows) ** take)
+    return max(1.0, touched * field.chunk_row_bytes / (take * field.row_bytes))
+
+
 def _random(field: FieldStorage, workload: Workload, chunk_rows: int, cache_bytes: int) -> float:
     """Each batch takes random rows from these chunk rows; some of them are in the cache."""
     batch = workload.batch_size
-    chunks_of_sample = min(chunk_rows, 1 + (workload.sample_rows - 1) / field.rows_per_chunk)
+    sample_rows = field.index_rows or workload.sample_rows
+    chunks_of_sample = min(chunk_rows, 1 + (sample_rows - 1) / field.rows_per_chunk)
     touched = chunk_rows * (1 - (1 - chunks_of_sample / chunk_rows) ** batch)
     kept = min(chunk_rows, cache_bytes // field.chunk_row_bytes)
     # If a batch touches more chunk rows than the cache keeps, its first ones are gone when the next batch comes.
-    used_bytes = batch * workload.sample_rows * field.row_bytes
+    used_bytes = batch * sample_rows * field.row_bytes
     missed = 1 - kept / chunk_rows if kept > touched or kept == chunk_rows else 1.0
     return max(field.padding, missed * touched * field.chunk_row_bytes / used_bytes)
 

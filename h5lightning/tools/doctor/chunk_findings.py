@@ -8,6 +8,7 @@ from dataclasses import replace
 from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.storage.readers.decoded.decode_pool import workers_share_chunks
 from h5lightning.tools.doctor.amplification import amplification_of
+from h5lightning.tools.doctor.box_findings import box_findings, has_several_axes, take_findings
 from h5lightning.tools.doctor.finding import FASTER, FINE, SLOW, Finding, severity_of
 from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES
 from h5lightning.tools.overview.workload import FieldStorage, Workload
@@ -32,7 +33,7 @@ def chunk_findings(workload: Workload) -> Iterator[Finding]:
     for field in workload.fields:
         if field.schema.refusal or not field.schema.row_bytes:
             continue
-        for find in _FINDERS:
+        for find in _BOX_FINDERS if has_several_axes(field) else _FINDERS:
             yield from find(field, workload)
 
 
@@ -225,4 +226,6 @@ _FINDERS: tuple[Callable[[FieldStorage, Workload], Iterator[Finding]], ...] = (
     _one_chunk,
     _small_chunks,
     _poor_compression,
+    take_findings,
 )
+_BOX_FINDERS = (box_findings, _poor_compression)

@@ -60,7 +60,8 @@ def _cost_text(finding: Finding, catalog: Catalog, workload: Workload) -> str:
     if not finding.paths:
         return _opening(catalog, workload.main)
     field = next(field for field in workload.fields if field.path in finding.paths)
-    return "" if field.schema.refusal else _reading(catalog, field)
+    # A row of boxes is no sample: it is a slab of all entries along the other axes.
+    return "" if field.schema.refusal or field.boxes is not None else _reading(catalog, field)
 
 
 def _reading(catalog: Catalog, field: FieldStorage) -> str:
@@ -96,6 +97,8 @@ def _first_chunks(catalog: Catalog, field: FieldStorage) -> list[_RowRange]:
 
 def _opening(catalog: Catalog, field: FieldStorage) -> str:
     """The first row of a file that must be opened, and a row of an open file."""
+    if field.boxes is not None:
+        return ""
     places = {file: path for file, path, rows in field.places() if rows and field.datasets_of_a_row == 1}
     firsts = [_RowRange(catalog.path(file), path, 0, 1) for file, path in places.items()][:_MAX_OPENED_FILES]
     if len(firsts) < 2:

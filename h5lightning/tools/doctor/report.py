@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from h5lightning.options import Access, Field, Samples, Series, Shuffle, Windows
+from h5lightning.options import Access, Field, Samples, Series, Shuffle, Whole, Windows
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.open_files import default_budget
+from h5lightning.tools.doctor.box_findings import good_chunks
 from h5lightning.tools.doctor.chunk_findings import chunk_findings
 from h5lightning.tools.doctor.finding import FINE, SEVERITIES, Finding, Fix
 from h5lightning.tools.doctor.fix_programs import FileList, merge_fix, rewrite_fix
@@ -117,6 +118,7 @@ def diagnose_files(
         found.is_whole,
         found.samples.rows if isinstance(found.samples, Windows) else 1,
         found.has_series,
+        found.samples.take if isinstance(found.samples, Whole) else None,
     )
     findings = time_reads(_find(workload), catalog, workload) if measure else _find(workload)
     files = FileList.of(patterns, catalog)
@@ -167,7 +169,7 @@ def _fix_of(findings: Sequence[Finding], workload: Workload, files: FileList, *,
     bad = [finding for finding in bad if float32 or finding.kind != "float64"]
     fields = _to_rewrite(bad, workload)
     narrow = {path for finding in bad if finding.kind == "float64" for path in finding.paths}
-    if any(field.leading > 1 for field in fields):
+    if any(field.leading > 1 or field.boxes is not None for field in fields):
         return None
     if fields:
         return rewrite_fix(fields, workload, files, narrow=narrow)
@@ -191,6 +193,13 @@ def _why_no_fix(findings: Sequence[Finding], workload: Workload, *, float32: boo
     bad = [finding for finding in findings if finding.severity != FINE]
     bad = [finding for finding in bad if float32 or finding.kind != "float64"]
     chosen = _to_rewrite(bad, workload)
+    for field in chosen:
+        if field.boxes is not None:
+            return (
+                "No program is printed: it would choose chunks for rows along axis 0. Write the dataset "
+                f"'/{field.path}' again with h5py, and with chunks={good_chunks(field, field.boxes)}, or without "
+                "chunks if compression saves nothing"
+            )
     if any(field.leading > 1 for field in chosen):
         return (
             "No program is printed: it would choose chunks along the axis of series. Write the files again with chunks "

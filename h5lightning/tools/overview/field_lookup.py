@@ -16,7 +16,9 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import check_column
+from h5lightning.planning.row_numbers import AlongAxes
 from h5lightning.planning.series.axes import row_numbers_of, with_axes
+from h5lightning.tools.overview.box_windows import BoxWindows
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
 from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import shared_attrs
@@ -106,16 +108,20 @@ def _named_fields(
         for key, field in single_fields(with_axes(fields, samples, series))
         if field.attr is None and not field.constant
     ]
-    stored = [stored for key, field in with_rows for stored in _named_field(catalog, key, field)]
+    stored = [stored for key, field in with_rows for stored in _named_field(catalog, key, field, samples)]
     if not stored:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     return StoredFields(tuple(stored), samples, series)
 
 
-def _named_field(catalog: Catalog, key: str, field: SingleField) -> list[FieldStorage]:
-    leading = row_numbers_of(field).leading
+def _named_field(catalog: Catalog, key: str, field: SingleField, samples: Samples) -> list[FieldStorage]:
+    numbers = row_numbers_of(field)
+    leading = numbers.leading
     is_family, matches = "*" in field.path, _matcher(field.path)
-    stored = list(_of_paths(catalog, key, field.path, matches, field.member, is_family=is_family))
+    boxes = numbers if isinstance(numbers, AlongAxes) else None
+    stored = list(
+        _of_paths(catalog, key, field.path, matches, field.member, is_family=is_family, boxes=boxes)
+    )
     if not stored:
         known = sorted({schema.path for layout in catalog.layouts for schema in layout})
         raise MissingFieldError(
@@ -129,8 +135,45 @@ def _named_field(catalog: Catalog, key: str, field: SingleField) -> list[FieldSt
             )
         if refusal:
             raise FieldError(f"field {key!r}: '/{field.path}' {refusal}; see 'h5lightning inspect'")
+        if boxes is not None and not all(
+            -len(schema.shape) <= axis < len(schema.shape) for axis in boxes.axes
+        ):
+            axes = ", ".join(map(str, boxes.axes))
+            raise FieldError(
+                f"field {key!r}: '/{field.path}' has {len(schema.shape)} axes, and samples lie along {axes}"
+            )
         check_column(f"field {key!r}: '/{field.path}'", field, schema)
-    return [_along(one, leading) for one in stored]
+    if boxes is not None:
+        return [_in_boxes(catalog, one, boxes, samples) for one in stored]
+    index_rows = 0.0 if field.index is None else _index_rows(catalog, field.index, stored)
+    return [dataclasses.replace(_along(one, leading), index_rows=index_rows) for one in stored]
+
+
+def _in_boxes(catalog: Catalog, stored: FieldStorage, numbers: AlongAxes, samples: Samples) -> FieldStorage:
+    """The field with its rows along the axis of its boxes."""
+    ndim = len(stored.schema.shape)
+    lengths = np.zeros((len(stored.rows), ndim), np.int64)
+    lengths[:, 0] = stored.rows
+    shapes = {
+        (layout, schema.path): schema.shape
+        for layout, schemas in enumerate(catalog.layouts)
+        for schema in schemas
+        if schema.path in stored.paths
+    }
+    layouts = catalog.layout_of[stored.file_of].tolist()
+    for one, (layout, path) in enumerate(zip(layouts, stored.path_of.tolist(), strict=True)):
+        lengths[one, 1:] = shapes[layout, stored.paths[path]][1:]
+    numbers = dataclasses.replace(numbers, axes=tuple(axis % ndim for axis in numbers.axes))
+    boxes = BoxWindows.of(numbers, samples, stored.schema, lengths)
+    schema = dataclasses.replace(stored.schema, shape=boxes.shape)
+    rows = lengths[:, boxes.row_axes].prod(axis=1)
+    return dataclasses.replace(stored, rows=rows, schema=schema, boxes=boxes)
+
+
+def _index_rows(catalog: Catalog, path: str, stored: Sequence[FieldStorage]) -> float:
+    """Rows of an entry of an index, on average."""
+    entries = sum(one.total_rows for one in _of_paths(catalog, path, path, _matcher(path), None))
+    return max(1.0, sum(one.total_rows for one in stored) / max(1, entries))
 
 
 def _along(stored: FieldStorage, leading: int) -> FieldStorage:
@@ -179,6 +222,7 @@ def _of_paths(
     member: str | None,
     *,
     is_family: bool = False,
+    boxes: AlongAxes | None = None,
 ) -> Iterator[FieldStorage]:
     """One field for each way of storing these datasets; the series of a family may have chunks of any size."""
     order = np.argsort(catalog.layout_of, kind="stable")
@@ -190,9 +234,20 @@ def _of_paths(
             if is_chosen(schema.path):
                 chunks = () if is_family and schema.chunks else schema.chunks
                 found = _Occurrence(schema, files, catalog.facts[first + position])
-                by_layout.setdefault(dataclasses.replace(schema, path=name, chunks=chunks), []).append(found)
+                like = dataclasses.replace(schema, path=name, chunks=chunks)
+                by_layout.setdefault(like if boxes is None else _without_lengths(like, boxes), []).append(
+                    found
+                )
     for occurrences in by_layout.values():
         yield _field_storage(key, name, member, occurrences, is_family=is_family)
+
+
+def _without_lengths(schema: DatasetSchema, boxes: AlongAxes) -> DatasetSchema:
+    """A dataset whose lengths along the axes of boxes do not count."""
+    free = {axis % len(schema.shape) for axis in boxes.free_axes if schema.shape}
+    return dataclasses.replace(
+        schema, shape=tuple(0 if axis in free else length for axis, length in enumerate(schema.shape))
+    )
 
 
 def _field_storage(

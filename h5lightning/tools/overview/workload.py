@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.sampling.window_size import fit_window
 from h5lightning.storage.readers.decoded.chunk_store import shares
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.tools.overview.box_windows import BoxWindows
 from h5lightning.tools.overview.row_storage import RowStorage
 
 __all__ = ["FieldStorage", "Workload"]
@@ -43,6 +45,8 @@ class FieldStorage(RowStorage):
         leading: how many leading axes make the rows: 2 for an axis of series, then one of their rows.
         chunk_rows: chunk rows of all occurrences, and the rows for which they have room; None to compute them from
             the chunks of the schema, which all occurrences share. Series of a family may have chunks of their own.
+        boxes: the boxes that samples take of it; None where samples are rows along the leading axes.
+        index_rows: rows of an entry of the index that divides its rows, on average; 0 without an index.
     """
 
     key: str
@@ -58,6 +62,8 @@ class FieldStorage(RowStorage):
     is_family: bool = False
     leading: int = 1
     chunk_rows: tuple[int, int] | None = None
+    boxes: BoxWindows | None = None
+    index_rows: float = 0.0
 
     @property
     def path(self) -> str:
@@ -74,6 +80,33 @@ class FieldStorage(RowStorage):
         dtype = self.schema.element(self.member) or self.schema.dtype
         row_shape = self.schema.row_shape_of(self.member)[self.leading - 1 :]
         return DatasetColumn(path, self.member, dtype, row_shape, self.leading)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row: of boxes, along all axes but that of the rows and that of series."""
+        if self.boxes is None:
+            return self.schema.shape[self.leading :]
+        return tuple(
+            length for axis, length in enumerate(self.boxes.shape) if axis not in self.boxes.row_axes
+        )
+
+    @property
+    def rows_per_chunk(self) -> int:
+        """Rows that are decoded together; 1 if a row can be read alone."""
+        chunks = self.schema.chunks
+        if not self.schema.is_decoded_by_chunk or not chunks:
+            return 1
+        axes = range(self.leading) if self.boxes is None else self.boxes.row_axes
+        return math.prod(chunks[axis] for axis in axes)
+
+    @property
+    def chunks_per_row(self) -> int:
+        """Chunks that one row is spread over."""
+        row_axes = range(self.leading) if self.boxes is None else self.boxes.row_axes
+        chunks = [chunk for axis, chunk in enumerate(self.schema.chunks or ()) if axis not in row_axes]
+        return max(
+            1, math.prod(-(-length // chunk) for length, chunk in zip(self.row_shape, chunks, strict=False))
+        )
 
     def places(self) -> Iterator[tuple[int, str, int]]:
         """File, path and rows of each dataset that has rows; the first one, if none has."""
@@ -94,6 +127,8 @@ class FieldStorage(RowStorage):
     @property
     def total_bytes(self) -> int:
         """Decoded bytes of all occurrences."""
+        if self.boxes is not None:
+            return max(1, self.boxes.numbers * self.itemsize)
         return self.total_rows * self.row_bytes
 
     @once
@@ -131,6 +166,7 @@ class Workload:
         is_whole: whether a sample is a whole series.
         sample_rows: rows of a sample, if it is a window.
         has_series: whether files may hold several series.
+        take: rows that are drawn of each whole series; None for all of them.
     """
 
     fields: tuple[FieldStorage, ...]
@@ -143,6 +179,7 @@ class Workload:
     is_whole: bool = False
     sample_rows: int = 1
     has_series: bool = False
+    take: int | None = None
 
     @once
     def main(self) -> FieldStorage:
