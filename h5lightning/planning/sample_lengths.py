@@ -57,9 +57,10 @@ class SeriesLengths(Frozen):
         return self._of_series(self.index.locate(ids).series)
 
     def _of_series(self, series: Int64Array) -> Int64Array:
-        extra = self.field.extra_rows_of(self.index.units[series])
-        lengths: Int64Array = self.index.series_rows[series] + extra
-        return lengths if self.take is None else np.minimum(lengths, self.take)
+        rows: Int64Array = self.index.series_rows[series]
+        if self.take is not None:  # of the rows that all fields have
+            return np.minimum(rows, self.take)
+        return rows + self.field.extra_rows_of(self.index.units[series])
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,6 +178,11 @@ def test_cases_of_newer_options_are_right(case):
     assert judge(case) == "right"
 
 
+@pytest.mark.parametrize("case", [RAGGED, TAKEN, JITTERED], ids=["ragged", "taken", "jittered"])
+def test_cases_of_newer_options_are_right_in_workers(case):
+    assert judge(replace(case, options={**case.options, "num_workers": 2, "threads": 0}, world=1)) == "right"
+
+
 @pytest.mark.parametrize(
     ("case", "place", "spoiled"),
     [
@@ -207,6 +212,13 @@ def test_draws_that_are_the_same_in_each_epoch_are_found(monkeypatch):
     for case in (TAKEN, JITTERED):
         with pytest.raises(DisagreementError, match="draws of epochs"):
             judge(case)
+
+
+def test_draws_of_evaluation_that_differ_from_epoch_to_epoch_are_found(monkeypatch):
+    original = SampleDraws.of_stage
+    monkeypatch.setattr(SampleDraws, "of_stage", lambda _, seed, epoch: original("train", seed, epoch))
+    with pytest.raises(DisagreementError, match="draw for sample .* of val, again"):
+        judge(TAKEN)
 
 
 def test_draws_that_are_not_uniform_are_found():

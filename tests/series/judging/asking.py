@@ -43,7 +43,7 @@ def _whole(draws: Draws, axis: Options) -> Options:
 
 def _windows(draws: Draws, drawn: Drawn) -> Options:
     axes = len(drawn.layout.order)
-    found: Options = {"length": draws.number(1, 6 if axes == 1 else 3), **drawn.axis}
+    found: Options = {"length": draws.number(1, 6 if axes == 1 and draws.chance(2) else 3), **drawn.axis}
     if axes > 1:
         found["length"] = [draws.number(1, 3) for _ in range(axes)] if draws.chance(2) else found["length"]
         found["stride"] = [draws.number(2, 4) for _ in range(axes)] if draws.chance(2) else draws.number(2, 4)
@@ -132,7 +132,8 @@ def _draw_list(draws: Draws, drawn: Drawn, fields: Options) -> Options:
         if isinstance(given, dict)
         else {}
     )
-    if "x" not in fields or (x.varies is not None and draws.chance(2)):
+    is_refused = "ragged" in same and drawn.style == "whole" and drawn.layout.place != "front"
+    if "x" not in fields or ((x.varies is not None or is_refused) and not draws.chance(3)):
         return {}
     return {"both": {"path": [x.path, y.path], "join": draws.pick(("last", "first", "concat")), **same}}
 
@@ -163,7 +164,9 @@ def draw_shuffle(draws: Draws, drawn: Drawn, fields: Options, samples: Options |
     choices = [
         f"length:{key}"
         for key, field in fields.items()
-        if isinstance(field, dict) and "ragged" in field and key in ("x", "y", "z", "both")
+        if isinstance(field, dict)
+        and key in ("x", "y", "z", "both")
+        and ("ragged" in field or draws.chance(12))
     ]
     if is_rows:
         plain = ("<f4", "<f8", "<i2", ">i4", "<i8", "|u1")
@@ -178,7 +181,10 @@ def draw_shuffle(draws: Draws, drawn: Drawn, fields: Options, samples: Options |
         ]
     if "mass" in fields:
         choices.append("mass")
-    return {"mode": mode, "bucket": draws.pick(choices)} if choices else mode
+    if not choices:
+        return mode
+    weights = {"weights": "mass"} if "mass" in fields and draws.chance(3) else {}
+    return {"mode": mode, "bucket": draws.pick(choices), **weights}
 
 
 def draw_transform(draws: Draws, fields: Options, samples: Options | None) -> str | None:
@@ -203,6 +209,7 @@ def used(drawn: Drawn, fields: Options, samples: Options | None, shuffle: Any) -
         found |= _used_axes(one)
     if isinstance(shuffle, dict):
         found.add(f"bucket: {'lengths' if shuffle['bucket'].startswith('length:') else 'a field'}")
+        found |= {"bucket with weights"} if "weights" in shuffle else set()
     found |= {"rows that differ"} if any(one.varies is not None for one in drawn.columns.values()) else set()
     return found | ({"stages"} if samples and "train" in samples else set())
 

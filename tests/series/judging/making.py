@@ -29,12 +29,12 @@ def draw_tree(draws: Draws, kinds: Sequence[str] = KINDS, styles: Sequence[str] 
         template,
         layout,
         style,
-        may_be_extra=table is None and kind != "axis" and style in ("plain", "axes"),
+        may_be_extra=table is None and kind != "axis" and style in ("plain", "axes", "whole"),
         may_have_index=style == "ragged rows" and kind != "axis" and layout == Layout(),
     )
     is_equal = draws.chance(5)
     equal_rows = draws.number(1, 12)
-    most = draws.pick((4, 12, 40) if style != "boxes" else (5, 8))
+    most = draws.pick((12, 4, 40, 12) if style != "boxes" else (5, 8))
     maker = Maker(
         draws, kind, table, columns, template, equal_rows if is_equal else None, most, style, layout
     )
@@ -137,7 +137,7 @@ class Maker:
                 attributes.append((self._series_path(text), "mass", float(self._first())))
         if self.has_grid and entries is not None:
             datasets.append(Stored("label", (entries,), "<i4", self._first()))
-        attributes += [("/", "mass", float(number))] if self.has_attr else []
+        attributes += [("/", "mass", 1.0 + number)] if self.has_attr else []
         if self.has_dims:
             attributes.append(("/", "dims", [self._first()] * self.draws.number(1, 3)))
         return FileTree(tuple(datasets), tuple(attributes))
