@@ -155,6 +155,20 @@ def test_boxes_are_those_of_h5py(tmp_path_factory, data):
             reader.close()
 
 
+@pytest.mark.parametrize("reader", ["auto", "h5py"])
+def test_boxes_without_entries_may_be_all_that_files_of_one_layout_are_asked_for(tmp_path, reader):
+    paths = [str(tmp_path / f"{length}.h5") for length in (2, 3)]
+    for path, length in zip(paths, (2, 3), strict=True):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=np.arange(6.0), chunks=(length,), compression="gzip")
+    source, one = DatasetArray("x", None, "<f8", 1), np.zeros(1, np.int64)
+    full = BoxRequest(source, np.asarray([0, 1, 1]), one[None] + 1, (2,), one, np.empty((1, 2)))
+    empty = BoxRequest(source, np.asarray([0, 0, 1]), one[None], (0,), one, np.empty((1, 0)))
+    with HandlePool(Access()) as pool:
+        make_reader(reader, pool).read_boxes(paths, [full, empty])
+    assert full.out.tolist() == [[1, 2]]
+
+
 def check(request, values):
     """Raise unless all boxes of a request have the values of their datasets."""
     borders, sizes = request.borders.tolist(), request.sizes

@@ -79,7 +79,8 @@ class OpenBoxGroup:
             if len(layouts) > 1:
                 is_same = np.asarray([source is not None for source in layout.sources])
                 same = [one.part(is_same[one.files]) for one in boxes]
-            self._put(layout, [one for one in same if len(one.slots)])
+            if filled := [one for one in same if len(one.slots)]:
+                self._put(layout, filled)
         return missing
 
     def _source(self, place: int) -> OpenSource | None:
