@@ -84,7 +84,7 @@ class Inspection:
         left_out: readable files that the code leaves out because they differ.
         split_by: what the split of the code keeps whole; empty if there are too few rows to divide.
         hints: what the user may change in the code, and why.
-        call: the code that uses the layout of these files as its field does; None if no layout was recognised.
+        call: the code that is usual for the layout of these files; None if no layout was recognised.
     """
 
     patterns: tuple[str, ...]
