@@ -12,7 +12,7 @@ __all__ = ["PlainTable", "bytes_text", "counted", "listed", "more_files", "share
 
 _INDENT = "  "
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_NOUNS = {"axis": "axes", "series": "series"}
+_NOUNS = {"series": "series", "axis": "axes"}
 
 
 def bytes_text(size: int) -> str:

@@ -24,10 +24,6 @@ __all__ = ["EntryLengths", "SampleLengths", "SeriesLengths", "ShapeLengths", "sa
 class SampleLengths(Protocol):
     """The lengths of the samples of one field."""
 
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the greatest length of all samples."""
-
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""
 
@@ -45,12 +41,6 @@ class SeriesLengths(Frozen):
     index: SampleIndex
     field: RowField
     take: int | None = None
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the greatest length of all samples."""
-        lengths = self._of_series(np.flatnonzero(self.index.series_samples))
-        return (int(lengths.min()), int(lengths.max())) if lengths.size else (0, 0)
 
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""
@@ -75,12 +65,6 @@ class EntryLengths(Frozen):
     index: SampleIndex
     entries: RowIndex
 
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the greatest length of all samples."""
-        lengths = self.entries.lengths
-        return (int(lengths.min()), int(lengths.max())) if len(lengths) else (0, 0)
-
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""
         units, rows = self.index.locate_in_units(ids)
@@ -101,12 +85,6 @@ class ShapeLengths(Frozen):
     index: SampleIndex
     shapes: RowShapes
     axis: int
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the greatest length of all samples."""
-        lengths = self.shapes.shapes[:, self.axis]
-        return int(lengths.min()), int(lengths.max())
 
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""

@@ -15,11 +15,11 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.box_pieces import BoxPieces
 
-__all__ = ["FEWEST", "MOST_BYTES", "MOST_BYTES_AT_ONCE", "BoxWriter", "groups_of_size"]
+__all__ = ["MOST_BYTES", "MOST_BYTES_AT_ONCE", "BoxWriter", "groups_of_size"]
 
 # A copy of its own takes 2.5 µs and the bytes; one of many in a call 1.3 µs and the bytes twice.
 MOST_BYTES = 32 * 1024  # of a box that is copied twice
-FEWEST = 4  # boxes that are worth a call for all of them
+_FEWEST = 4  # boxes that are worth a call for all of them
 _FEWEST_OF_ONE = 16  # boxes of one array of a few that are: each of these calls has its own windows
 MOST_BYTES_AT_ONCE = 1 << 18  # they stay in a cache of the processor between the copies
 _LARGEST = 1 << 62
@@ -152,7 +152,7 @@ def groups_of_size(pieces: BoxPieces, chunks: tuple[int, ...]) -> tuple[list[Int
     order = np.argsort(key, kind="stable")
     firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
     counts = np.diff(firsts, append=len(order))
-    is_enough = counts >= FEWEST
+    is_enough = counts >= _FEWEST
     groups = [
         order[first : first + count]
         for first, count in zip(firsts[is_enough].tolist(), counts[is_enough].tolist(), strict=True)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import h5py
 import numpy as np
@@ -34,8 +34,6 @@ from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
 
 __all__ = ["MOST_JOINED", "DatasetRows", "holds_type"]
-
-Kind = TypeVar("Kind", bound="DatasetRows")
 
 # Joining a row to a selection takes 1 µs, and more for each that it holds; h5py needs 15 µs for any number of rows.
 MOST_JOINED = 16
