@@ -9,9 +9,9 @@ from typing import Any, ClassVar, cast
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, clean_path, make_plain
 
-__all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "RAGGED", "Field", "SingleField", "single_fields"]
+__all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
 
-RAGGED = ("error", "list", "stack", "pad", "concat")
+_RAGGED = ("error", "list", "stack", "pad", "concat")
 _PADDING, _LENGTH = "pad:", "length:"
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
@@ -95,7 +95,7 @@ class Field:
             )
         if self.dtype is not None:
             check_choice("field.dtype", self.dtype, DTYPES)
-        check_choice("field.ragged", self.ragged, RAGGED)
+        check_choice("field.ragged", self.ragged, _RAGGED)
         if self.decode is not None:
             check_choice("field.decode", self.decode, ("stored", "cf"))
         self._check_axes()
@@ -228,6 +228,11 @@ class SingleField(Field):
     path: str = ""
     member: str | None = None
     whole: Field | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def may_differ(self) -> bool:
+        """Whether its rows may have different shapes in different files."""
+        return self.ragged != "error" and self.whole is None
 
     def text(self, **changes: Any) -> str:
         """The Python code of the field as the user wrote it, with some options changed; see `Field.text`."""

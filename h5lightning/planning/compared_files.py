@@ -100,7 +100,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
-                any_shape=self.may_differ(field),
+                any_shape=field.may_differ,
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -109,11 +109,6 @@ class ComparedFiles:
                     f"{_remedy_of(field, dataset, reference, is_converted=is_converted)}"
                 )
         return reference
-
-    @staticmethod
-    def may_differ(field: SingleField) -> bool:
-        """Whether the rows of a field may have different shapes in different files."""
-        return field.ragged != "error" and field.whole is None
 
     def delivered_dtype(self, key: str, field: SingleField, stored: str) -> str:
         """The name of the type that a field is delivered in, if ``stored`` is the NumPy type string of its elements."""

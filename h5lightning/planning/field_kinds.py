@@ -203,7 +203,7 @@ def _constant_shape(compared: ComparedFiles, key: str, field: SingleField) -> Sa
     expected = int(lengths[files[0]])
     differs = files[lengths[files] != expected]
     shape = ((expected,) if schema.shape else ()) + schema.row_shape_of(field.member)
-    if field.ragged != "error" and field.whole is None and shape:
+    if field.may_differ and shape:
         _, first, which = distinct(catalog.layout_of[files])
         rows = [
             compared.dataset(key, field, file).row_shape_of(field.member) for file in files[first].tolist()

@@ -133,7 +133,7 @@ class _Comparison:
                 field.member,
                 any_type=any_type,
                 any_categories=any_categories,
-                any_shape=field.ragged != "error" and field.whole is None,
+                any_shape=field.may_differ,
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""
