@@ -72,9 +72,8 @@ def _changes(option: Any) -> dict[str, Any]:
     """The values of an option that differ from the defaults."""
     fields = dataclasses.fields(option)
     if isinstance(option, Split) and option.given:
-        fields = tuple(
-            field for field in fields if field.name not in ("val", "test")
-        )  # they have no defaults then
+        # Their defaults do not apply then.
+        fields = tuple(field for field in fields if field.name not in ("val", "test"))
     return {field.name: value for field in fields if (value := getattr(option, field.name)) != field.default}
 
 

@@ -24,14 +24,14 @@ from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.planning.splitting.split_plan import SplitPlan
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.discovery.patterns import escape
-from h5lightning.storage.survey import survey
+from h5lightning.storage.survey import DataSurvey, survey
 from h5lightning.tools.overview.infer_fields import InferredFields
 
 __all__ = ["Suggestion", "suggest", "suggest_options"]
 
 _MAX_LEFT_OUT = 8
 _FEW_PATTERNS = 3
-# Without what, if there are too few rows for all parts of a split.
+# Changes of a split, tried in this order: there may be too few rows for all its parts.
 _FEWER: tuple[Mapping[str, Any], ...] = ({}, {"test": None})
 _ALL_FOR_TRAINING = Split(val=None, test=None)
 
@@ -62,8 +62,8 @@ class Suggestion:
     split_by: str
     dtype: str | None
     access: Access
-    is_categorical: bool | None
-    left_out: tuple[str, ...]
+    is_categorical: bool | None = None
+    left_out: tuple[str, ...] = ()
     series: Series | None = None
     lists: Mapping[str, str] = dataclasses.field(default_factory=dict)
     shuffle: Shuffle | None = None
@@ -93,7 +93,7 @@ def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields)
         lists=_working_lists(files, inferred, access),
         split=split,
         split_by=by,
-        dtype="float32" if any(plan.spec.dtype == "float64" for plan in planned.plans) else None,
+        dtype=_dtype(planned),
         access=access,
         is_categorical=inferred.is_categorical,
         left_out=tuple(catalog.names[file] for file in np.setdiff1d(np.arange(len(catalog)), kept).tolist()),
@@ -123,28 +123,33 @@ def suggest_options(
         shuffle: the order of training samples.
         is_precise: whether values in float64 are delivered so; else as float32.
     """
-    files, access, wanted = _shortened(patterns), _access_to(catalog, len(catalog)), split or Split()
+    files, access, requested = _shortened(patterns), _access_to(catalog, len(catalog)), split or Split()
     try:
         surveyed = survey(
-            files, fields, samples, access=access, series=series, keep_together=wanted.keep_together,
-            given=wanted.given,
-        )  # fmt: skip
-        divided, by = _split(
-            lambda split: plan_split(
-                surveyed.index, split, seed=0, labels=surveyed.labels, given=surveyed.given
-            ),
-            surveyed.index,
-            wanted,
+            files,
+            fields,
+            samples,
+            access=access,
+            series=series,
+            keep_together=requested.keep_together,
+            given=requested.given,
         )
+        divided, by = _split_of_survey(surveyed, requested)
     except H5LightningError:
         return None
-    if not by and (isinstance(samples, StageSamples) or wanted.given):
+    if not by and (isinstance(samples, StageSamples) or requested.given):
         return None
-    is_wide = not is_precise and any(plan.spec.dtype == "float64" for plan in surveyed.fields.plans)
     return Suggestion(
-        files=files, fields=fields, samples=samples, series=series, split=divided, split_by=by,
-        dtype="float32" if is_wide else None, access=access, is_categorical=None, left_out=(), shuffle=shuffle,
-    )  # fmt: skip
+        files=files,
+        fields=fields,
+        samples=samples,
+        series=series,
+        split=divided,
+        split_by=by,
+        dtype=None if is_precise else _dtype(surveyed.fields),
+        access=access,
+        shuffle=shuffle,
+    )
 
 
 def _planned(
@@ -159,6 +164,11 @@ def _planned(
     allow_empty = access.on_bad_file == "skip"
     planned = plan_fields(catalog, fields, samples, on_missing=access.on_missing, allow_empty=allow_empty)
     return planned, make_index(catalog, planned.rows, samples)
+
+
+def _dtype(fields: Fields) -> str | None:
+    """The type of delivery, if something would be float64; else None."""
+    return "float32" if any(plan.spec.dtype == "float64" for plan in fields.plans) else None
 
 
 def _working_lists(files: Sequence[str], inferred: InferredFields, access: Access) -> Mapping[str, str]:
@@ -190,9 +200,18 @@ def _access_to(catalog: Catalog, kept: int, *, is_skipping: bool = False) -> Acc
     )
 
 
-def _split(plan: Callable[[Split], SplitPlan], index: SampleIndex, wanted: Split) -> tuple[Split, str]:
+def _split_of_survey(surveyed: DataSurvey, requested: Split) -> tuple[Split, str]:
+    """As `_split`, with what the files say of groups and of given splits."""
+
+    def plan(split: Split) -> SplitPlan:
+        return plan_split(surveyed.index, split, seed=0, labels=surveyed.labels, given=surveyed.given)
+
+    return _split(plan, surveyed.index, requested)
+
+
+def _split(plan: Callable[[Split], SplitPlan], index: SampleIndex, requested: Split) -> tuple[Split, str]:
     """The requested split, or a smaller one if there are few rows, and what it keeps whole."""
-    splits = (wanted if wanted.given else dataclasses.replace(wanted, **fewer) for fewer in _FEWER)
+    splits = (requested if requested.given else dataclasses.replace(requested, **fewer) for fewer in _FEWER)
     possible = ((split, by) for split in splits if (by := _split_by(plan, index, split)))
     return next(possible, (_ALL_FOR_TRAINING, ""))
 

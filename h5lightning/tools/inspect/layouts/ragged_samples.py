@@ -132,9 +132,8 @@ def molecules(stored: StoredFiles) -> Iterator[Call]:
     if numbers is None:
         return
     before = split_at_star(coordinates.path)[0]
-    star = (
-        f"{before}/*" if before else "*"
-    )  # molecules are named by their formulas, which have no common start
+    # Molecules are named by their formulas, which have no common start.
+    star = f"{before}/*" if before else "*"
     rows = [name for name, one in beside.items() if _has_rows_of(one, coordinates)]
     energy = next(
         (name for name in rows if "energy" in words_of(name) and len(beside[name].schema.shape) == 1), None
