@@ -43,7 +43,7 @@ def make_ragged_reader(plan: FieldPlan, context: ReadContext, make: MakeReader) 
     if isinstance(plan, JoinedField) and isinstance(plan.parts[0], RunField):
         return RunJoinedReader(plan, context)
     if isinstance(plan, StoredField) and plan.shapes is not None:
-        return ShapesReader(plan, context, make)
+        return ShapesReader(plan, plan.shapes, context, make)
     return RunReader(plan, context) if isinstance(plan, RunField) else OneShapeReader(plan, context, make)
 
 
@@ -155,10 +155,10 @@ class OneShapeReader(FieldReader):
 class ShapesReader(FieldReader):
     """Reads a field whose rows have different shapes in different units: those of one shape together."""
 
-    def __init__(self, plan: StoredField, context: ReadContext, make: MakeReader) -> None:
+    def __init__(self, plan: StoredField, shapes: RowShapes, context: ReadContext, make: MakeReader) -> None:
         super().__init__(plan, context)
         self.plan: StoredField = plan
-        self._shapes: RowShapes = plan.shapes  # type: ignore[assignment]  # `make_ragged_reader` has checked it
+        self._shapes = shapes
         self._make = make
         self._readers: dict[int, FieldReader] = {}
 
