@@ -208,7 +208,8 @@ def plan_told(key: str, field: Field, plans: Mapping[str, FieldPlan]) -> ToldFie
     if plan.ragged is None:
         raise OptionError(
             f"field {key!r}: '{field.path}' needs samples of different lengths, but all samples of {target!r} have the "
-            f"shape {plan.spec.shape}: for others, it says ragged={'pad' if is_padding else 'list'!r}"
+            f"shape {plan.spec.shape}. If they differ in other files, add ragged={'pad' if is_padding else 'list'!r} "
+            "to that field"
         )
     if is_padding and plan.ragged.mode != "pad":
         raise OptionError(
