@@ -77,7 +77,7 @@ class BufferPool:
     def flat(self, numbers: int, dtype: np.dtype[Any]) -> torch.Tensor:
         """A tensor with so many arbitrary values, ``(numbers,)``, in recycled memory of about its size.
 
-        Other than with `tensor`, calls with other numbers get the same memory, if they are not far from each other.
+        Unlike with `tensor`, calls for slightly different numbers get the same memory.
         """
         nbytes = numbers * dtype.itemsize
         if nbytes < _LEAST_BYTES or not self.can_be_divided:

@@ -45,12 +45,12 @@ class BoxRequests:
     finish: list[Callable[[], None]]
 
     def add(self, request: RowRequest, put: Callable[[], None]) -> None:
-        """Ask for one box more, and do something once it was read."""
+        """Add a request, and what is done once it was read."""
         self.asked.append(request)
         self.finish.append(put)
 
     def extend(self, other: BoxRequests) -> None:
-        """Ask for what others ask for too."""
+        """Add the requests of another one."""
         self.asked.extend(other.asked)
         self.finish.extend(other.finish)
 

@@ -35,6 +35,8 @@ class PlainRows(RowGroup):
         maps: what the addresses lie in, which is held: an address means nothing without its map.
     """
 
+    takes_runs = True
+
     def __init__(self, starts: Int64Array, rows: Int64Array, row_bytes: int, maps: Sequence[object]) -> None:
         self._starts, self._row_bytes, self._maps = starts, row_bytes, maps
         start = int(starts.min())
@@ -43,8 +45,6 @@ class PlainRows(RowGroup):
         if not shifts.any():
             self._firsts = firsts
             self._table = table_over(start, int((firsts + rows).max()) * row_bytes, row_bytes)
-
-    takes_runs = True
 
     def divided(self, request: ReadRequest) -> ReadRequest:
         """See `RowGroup.divided`."""
