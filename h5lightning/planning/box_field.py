@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from h5lightning.planning.fields import FieldPlan, JoinedField, RowField, row_field_of
 from h5lightning.planning.row_numbers import AlongAxes
 
-__all__ = ["BoxField", "window_axes_of"]
+__all__ = ["BoxField", "sample_axes", "window_axes_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,13 +42,18 @@ class BoxField(RowField):
     @property
     def sample_axes(self) -> tuple[int, ...]:
         """The axis of the dataset that each axis of a sample is, without those of array columns."""
-        gone = {self.row_numbers.series_axis, *([self.row_axis] if self.steps is None else [])}
-        return tuple(axis for axis in range(len(self.sizes)) if axis not in gone)
+        return sample_axes(len(self.sizes), self.row_numbers, has_steps=self.steps is not None)
 
     @property
     def window_axes(self) -> tuple[int, ...]:
         """The axes of a sample that are those of its window: that of the steps, and the other ones."""
         return tuple(self.sample_axes.index(axis) for axis in self.row_numbers.axes)
+
+
+def sample_axes(ndim: int, numbers: AlongAxes, *, has_steps: bool) -> tuple[int, ...]:
+    """The axes of a dataset that the samples of a field have: not that of series, and that of rows only for windows."""
+    gone = {numbers.series_axis, *([] if has_steps else [numbers.axes[0]])}
+    return tuple(axis for axis in range(ndim) if axis not in gone)
 
 
 def window_axes_of(plan: FieldPlan) -> tuple[int, ...]:

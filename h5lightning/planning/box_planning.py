@@ -11,7 +11,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Samples, SingleField, Windows
-from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.box_field import BoxField, sample_axes
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.fields import FieldPlan, FieldSpec, JoinedField
@@ -63,8 +63,7 @@ def plan_box(
     value = None if first is None else first.value(field.member)
     element = () if value is None else value.shape
     beside = tuple(size for axis, size in enumerate(sizes) if axis not in numbers.row_axes)
-    gone = {numbers.series_axis, *([numbers.axes[0]] if rows.steps is None else [])}
-    kept = [axis for axis in range(len(sizes)) if axis not in gone]
+    kept = sample_axes(len(sizes), numbers, has_steps=rows.steps is not None)
     lengths: list[int | None] = [sizes[axis] for axis in kept]
     row_place = kept.index(numbers.axes[0]) if rows.steps is not None else None
     if row_place is not None and rows.count is None:

@@ -69,13 +69,12 @@ class KnownColumns:
             self._last = batch, groups
         group = groups.get(column)
         if group is None:
-            # No method of this object: a cycle would keep closed files open until the next garbage collection.
-            if isinstance(batch, PartBatch):
-                find = partial(_find_part, self.maps, batch, column)
-                facts = self._facts_of_parts(batch, column, find)
-            else:
-                find = partial(_find, self.maps, batch, column)
-                facts = self._table(column).of(batch)
+            find = _finder(self.maps, batch, column)
+            facts = (
+                self._facts_of_parts(batch, column, find)
+                if isinstance(batch, PartBatch)
+                else self._table(column).of(batch)
+            )
             group = groups[column] = OpenSourceGroup(
                 batch, column, facts, find, access=self._access, pool=self._decode_pool
             )
@@ -89,10 +88,7 @@ class KnownColumns:
             self._last_boxes = batch, groups
         group = groups.get(column)
         if group is None:
-            if isinstance(batch, PartBatch):
-                find = partial(_find_part, self.maps, batch, column)
-            else:
-                find = partial(_find, self.maps, batch, column)
+            find = _finder(self.maps, batch, column)
             group = OpenBoxGroup(batch, column, find, access=self._access, pool=self._decode_pool)
             groups[column] = group
         return group
@@ -135,6 +131,16 @@ class KnownColumns:
             table = ColumnTable(partial(self.maps.in_one_piece, column), find)
             table = self._tables.setdefault(column, table)
         return table
+
+
+def _finder(
+    maps: ChunkMapCache, batch: FileBatch | PartBatch, column: DatasetColumn
+) -> Callable[[int], KnownSource | None]:
+    """What finds a column in each file of a batch."""
+    # No method of `KnownColumns`: a cycle would keep closed files open until the next garbage collection.
+    if isinstance(batch, PartBatch):
+        return partial(_find_part, maps, batch, column)
+    return partial(_find, maps, batch, column)
 
 
 def _find(maps: ChunkMapCache, batch: FileBatch, column: DatasetColumn, place: int) -> KnownSource | None:
