@@ -1,4 +1,4 @@
-"""What a model gets of each field: how much of it, and what a delivered batch of one sample shows."""
+"""The shape and the type in which a model gets each field, and the bytes of a sample."""
 
 from __future__ import annotations
 

@@ -300,10 +300,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
             threads: that read groups at the same time; 0 reads each group when it is requested.
         """
         needs = self._batches.chunk_needs(self._finisher.draws(epoch))
-        cache_bytes = self._batches.access.cache_bytes
         if needs is None:
             return None
-        return DecodeAhead(self.sample_ids, needs, cache_bytes, early_groups=threads)
+        return DecodeAhead(self.sample_ids, needs, self._batches.access.cache_bytes, early_groups=threads)
 
     def decode(self, ids: Int64Array, reads: int, epoch: int) -> None:
         """Decode the chunks of some samples of an epoch, ``(N,)``, before about so many calls of `read_raw`."""
@@ -322,8 +321,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         Raises:
             IndexError: a position outside of the dataset.
         """
-        ids, draws = self.sample_ids(positions), self._finisher.draws(epoch)
-        return self._batches.read_separately(ids, batch_size, draws)
+        return self._batches.read_separately(self.sample_ids(positions), batch_size, self.draws(epoch))
 
     def finish(
         self, batch: dict[str, Any], numbers: Int64Array, epoch: int, is_repeat: BoolArray | None = None

@@ -54,7 +54,7 @@ class Field:
         extra_rows: this field may have so many rows more than the others in each series, such as the last observation
             of an episode.
         index: path of the dataset that divides this one into rows of unequal length: the end of each row (VectorIndex
-            of NWB), or n + 1 offsets. A row is then that stretch of this dataset, ``(length, …)``; see ``ragged``.
+            of NWB), or n + 1 offsets. A sample is then one of these rows, ``(length, …)``; see ``ragged``.
     """
 
     later: ClassVar[tuple[str, ...]] = ("axis", "series_axis", "extra_rows", "join", "index")

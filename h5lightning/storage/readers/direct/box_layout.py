@@ -1,4 +1,4 @@
-"""The boxes of a batch, and the files that are read in the same way."""
+"""Files of a batch whose boxes are read in the same way, and the pieces of these boxes."""
 
 from __future__ import annotations
 
