@@ -217,7 +217,7 @@ def test_draws_that_are_the_same_in_each_epoch_are_found(monkeypatch):
 def test_draws_of_evaluation_that_differ_from_epoch_to_epoch_are_found(monkeypatch):
     original = SampleDraws.of_stage
     monkeypatch.setattr(SampleDraws, "of_stage", lambda _, seed, epoch: original("train", seed, epoch))
-    with pytest.raises(DisagreementError, match="draw for sample .* of val, again"):
+    with pytest.raises(DisagreementError, match=r"draw for sample .* of val, again"):
         judge(TAKEN)
 
 
