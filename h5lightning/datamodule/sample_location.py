@@ -32,6 +32,10 @@ class SampleLocation(_FileSeriesRow):
         location._others = start[1:]
         return location
 
+    def __repr__(self) -> str:
+        start = f", start={self.start}" if self._others else ""
+        return f"SampleLocation(file={self.file!r}, series={self.series!r}, row={self.row}{start})"
+
     @property
     def start(self) -> tuple[int, ...]:
         """The first position of the sample along each axis of its window; `row` is the first of them."""

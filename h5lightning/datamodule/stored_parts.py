@@ -12,6 +12,7 @@ from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.fields import RowField
 from h5lightning.planning.grid import covered
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.row_numbers import OfEntries
 from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.split_plan import Segments
 
@@ -25,6 +26,11 @@ def decoded_bytes(part: Segments, section: Section) -> int:
 
 
 def _decoded_bytes(part: Segments, plan: RowField, section: Section) -> int:
+    if part.subset is None and isinstance(plan.row_numbers, OfEntries):
+        return _entry_rows(part, plan.row_numbers, section.index) * plan.row_bytes
+    if part.subset is None and plan.shapes is not None:
+        numbers = plan.shapes.shapes.prod(axis=1)[plan.shapes.of_unit[section.index.units[part.series]]]
+        return int(((part.stop - part.start) * numbers).sum()) * np.dtype(plan.stored).itemsize
     lengths = section.fields.other_lengths
     if not isinstance(plan, BoxField) or not plan.other_axes or lengths is None or part.subset is not None:
         return part.rows * plan.row_bytes
@@ -32,6 +38,15 @@ def _decoded_bytes(part: Segments, plan: RowField, section: Section) -> int:
     units = section.index.units[part.series]
     entries = (part.stop - part.start) * lengths[units].prod(axis=1)
     return int(entries.sum()) * (plan.row_bytes // window)
+
+
+def _entry_rows(part: Segments, numbers: OfEntries, index: SampleIndex) -> int:
+    """Rows that the entries of an index hold, in a part of a split."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(numbers.index.lengths)])
+    first = numbers.index.first[index.units[part.series]]
+    if index.series_start is not None:
+        first = first + index.series_start[part.series]
+    return int((before[first + part.stop] - before[first + part.start]).sum())
 
 
 def uncovered(index: SampleIndex, stages: Iterable[str]) -> Iterable[str]:

@@ -117,12 +117,18 @@ def coerce_one_samples(value: object) -> Samples:
     if not isinstance(value, Mapping):
         raise OptionError(f"samples must be Rows, Windows, Whole or a mapping with 'kind', found {value!r}")
     options = dict(value)
-    kind = options.pop("kind", "windows" if "length" in options else None)
+    implied = "windows" if "length" in options else "whole" if "take" in options else None
+    kind = options.pop("kind", implied)
     for name, one in options.items():
         if kind is None and isinstance(one, (Rows, Windows, Whole, Mapping)):
             raise OptionError(
                 f"samples has a layout for {name!r}, which is no stage{did_you_mean(name, STAGES)}"
             )
+    if kind is None:
+        kinds = ", ".join(map(repr, _SAMPLE_KINDS))
+        raise OptionError(
+            f"samples needs a kind, one of {kinds}, or a length, which makes windows; found {dict(value)!r}"
+        )
     check_choice("samples.kind", kind, tuple(_SAMPLE_KINDS))
     return coerce(_SAMPLE_KINDS[cast("str", kind)], options, "samples")
 

@@ -34,9 +34,9 @@ class Field:
         member: the column of a compound dataset. A list of columns makes one tensor of them; with a list of paths too,
             it has these columns of the first dataset, then those of the second, and so on.
         join: how a list becomes one tensor. ``"last"`` stacks values of one shape along a new last axis, and
-            ``"first"`` along a new first axis of a row, after the time of a window; a dataset with one axis more
-            brings several entries of that axis. ``"concat"`` joins along the last axis of a row. Single numbers are
-            stacked by all three.
+            ``"first"`` along a new first axis of a row, after the time of a window, or along a new first axis of the
+            sample where windows lie along other axes; a dataset with one axis more brings several entries of that
+            axis. ``"concat"`` joins along the last axis of a row. Single numbers are stacked by all three.
         dtype: the delivered type, such as ``"float32"``.
         ragged: what to do with samples of different shapes. ``"error"`` names two that differ. ``"list"`` delivers a
             list of N tensors. ``"stack"`` says that all have one shape after the transform. ``"pad"`` fills with zeros

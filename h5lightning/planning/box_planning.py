@@ -120,9 +120,10 @@ def _check_first_axis(compared: ComparedFiles, key: str, field: SingleField, num
         unit = int(differs[0])
         raise SchemaError(
             f"field {key!r}: '/{field.path}' in {catalog.where(unit)} has {lengths[unit]} entries along axis 0, "
-            f"expected {lengths[files[0]]} as in {catalog.where(int(files[0]))}{catalog.more(differs)}. Samples of one "
-            "batch need one shape. If each entry of axis 0 is a series of its own, such as a trajectory: "
-            "series=Series(axis=0)"
+            f"expected {lengths[files[0]]} as in {catalog.where(int(files[0]))}{catalog.more(differs)}. With rows "
+            "along another axis than 0, all files need one length along axis 0, whatever ragged says: samples=Whole() "
+            "delivers datasets of any shapes as they are. If each entry of axis 0 is a series of its own, such as a "
+            "trajectory: series=Series(axis=0)"
         )
 
 

@@ -75,7 +75,10 @@ def test_samples_from_what_a_user_writes(value, expected):
     ("value", "message"),
     [
         ({"trian": Windows(3)}, "samples has a layout for 'trian', which is no stage; did you mean 'train'"),
-        ({}, "samples.kind must be one of 'rows', 'windows', 'whole'; found None"),
+        (
+            {},
+            "samples needs a kind, one of 'rows', 'windows', 'whole', or a length, which makes windows; found {}",
+        ),
         ({"kind": "window", "length": 3}, "samples.kind must be one of .* found 'window'"),
         ({"kind": "windows"}, "samples needs 'length'"),
         ({"kind": "rows", "length": 3}, "samples has no option 'length'; known: axis$"),

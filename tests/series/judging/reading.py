@@ -39,6 +39,8 @@ def join(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array
 def _joined(found: list[Array], field: FieldOption, time: tuple[int, ...]) -> Array:
     rank = min(one.ndim for one in found)
     row = [axis for axis in range(rank) if axis not in time]
+    if field.join == "first" and any(time):  # a box: channels come before all axes of the window
+        return np.concatenate([one if one.ndim > rank else one[None] for one in found], 0)
     if not row:  # scalars become channels
         return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
     if field.join == "first":
