@@ -240,7 +240,7 @@ class BatchReader:
 
     def ragged_delivery(self) -> RaggedDelivery:
         """What delivers samples of different shapes."""
-        return RaggedDelivery(self.fields, self.index, self._memory, self.access.max_padded_bytes)
+        return RaggedDelivery(self.fields, self.index, self._memory, self.access.most_padded_bytes)
 
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""

@@ -17,6 +17,8 @@ from h5lightning.options.checks import (
 
 __all__ = ["Access"]
 
+_MOST_PADDED_BYTES = 1024**3
+
 
 @dataclasses.dataclass(frozen=True)
 class Access:
@@ -44,7 +46,7 @@ class Access:
         same: paths of datasets, such as names of columns, whose values must be equal in all files; the scan compares
             them.
         max_padded_bytes: bytes of one padded tensor (``ragged="pad"``), at most; a larger one is an error that names
-            the longest sample.
+            the longest sample. None for 1 GiB.
     """
 
     max_open_files: int | None = None
@@ -58,7 +60,7 @@ class Access:
     memory_map: bool | None = None
     verify: bool = False
     same: str | Sequence[str] = ()
-    max_padded_bytes: int = 1024**3
+    max_padded_bytes: int | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -66,7 +68,8 @@ class Access:
         if self.max_open_files is not None:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
-        check_int("access.max_padded_bytes", self.max_padded_bytes, at_least=1)
+        if self.max_padded_bytes is not None:
+            check_int("access.max_padded_bytes", self.max_padded_bytes, at_least=1)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
         check_fraction("access.max_bad_fraction", self.max_bad_fraction, is_optional=False)
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
@@ -81,6 +84,11 @@ class Access:
                 "access.verify checks the bytes of the given files, but access.allow_external="
                 f"{self.allow_external!r} reads values from other files: remove one of them"
             )
+
+    @property
+    def most_padded_bytes(self) -> int:
+        """Bytes of one padded tensor, at most."""
+        return _MOST_PADDED_BYTES if self.max_padded_bytes is None else self.max_padded_bytes
 
     def _check_same(self) -> None:
         same = [self.same] if isinstance(self.same, str) else self.same
