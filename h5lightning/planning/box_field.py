@@ -46,8 +46,9 @@ class BoxField(RowField):
 
     @property
     def window_axes(self) -> tuple[int, ...]:
-        """The axes of a sample that are those of its window: that of the steps, and the other ones."""
-        return tuple(self.sample_axes.index(axis) for axis in self.row_numbers.axes)
+        """The axes of a sample that are those of its window: that of the steps, and the other ones; else none."""
+        kept = self.sample_axes
+        return tuple(kept.index(axis) for axis in self.row_numbers.axes if axis in kept)
 
 
 def sample_axes(ndim: int, numbers: AlongAxes, *, has_steps: bool) -> tuple[int, ...]:

@@ -285,6 +285,20 @@ def test_what_does_not_fit_is_said_at_setup(recordings, tmp_path, fields, sample
         H5Dataset(str(recordings / "*.h5"), fields, samples, index_dir=str(tmp_path))
 
 
+@pytest.mark.parametrize(("join", "shape"), [("first", (2, 3)), ("last", (3, 2)), ("concat", (6,))])
+def test_rows_along_another_axis_are_joined(tmp_path, join, shape):
+    values = np.arange(24, dtype="f4").reshape(2, 3, 4)
+    with h5py.File(tmp_path / "0.h5", "w") as file:
+        file["x"], file["y"] = values
+    fields = {"both": Field(["x", "y"], join=join)}
+    dataset = H5Dataset(str(tmp_path / "0.h5"), fields, Rows(axis=1), index_dir=str(tmp_path / "index"))
+    rows = values[:, :, 2]
+    expected = {"first": rows, "last": rows.T, "concat": rows.reshape(-1)}[join]
+    np.testing.assert_array_equal(dataset.read_batch([2])["both"][0].numpy(), expected)
+    assert dataset.sample_spec()["both"].shape == shape
+    dataset.close()
+
+
 def test_whole_series_of_one_length_are_joined(tmp_path):
     values = np.arange(48, dtype="f4").reshape(2, 2, 3, 4)
     for number in range(2):

@@ -82,8 +82,11 @@ def draw_fields(draws: Draws, drawn: Drawn, samples: Options | None) -> Options:
             options["extra_rows"] = column.extra
         if is_windows and draws.chance(3):
             first = stages[0]["length"]
-            start = draws.number(-3, (first if isinstance(first, int) else first[0]) + 1)
-            options["steps"] = [start, start + draws.number(1, 4)]
+            is_box = drawn.style == "boxes" and not is_padded  # with few rows
+            start = draws.number(
+                0 if is_box else -3, (first if isinstance(first, int) else first[0]) + 1 - is_box
+            )
+            options["steps"] = [start, start + draws.number(1, 2 if is_box else 4)]
         if not column.is_table and draws.chance(6) and column.dtype not in ("|b1", "<c8"):
             options["dtype"] = draws.pick(("float32", "float64"))
         if not is_windows:

@@ -64,6 +64,7 @@ def _draw_split(
         kinds += ["given", "given", "attr"]
     is_enough = len(drawn.tree.files) > 2 or draws.chance(4)  # else there is often nothing to divide
     left_out = {"block"} if whole else set()
+    left_out |= {"block", "auto"} if drawn.style == "boxes" and not draws.chance(3) else set()
     left_out |= set() if is_enough else {"file", "series"} if drawn.kind == "files" else {"file"}
     kind = draws.pick([one for one in kinds if one not in left_out])
     if kind == "none":

@@ -120,7 +120,8 @@ class Maker:
             return self.equal_rows
         if self.part and self.draws.chance(8):
             return 0
-        return self.draws.number(1, self.most)  # a file without rows is refused
+        least = 1 if self.style == "plain" else 2  # a file without rows is refused
+        return self.draws.number(4 if self.style == "boxes" else least, self.most)
 
     def _make(self, matches: list[tuple[str, int]], number: int) -> FileTree:
         datasets: list[Stored] = []
@@ -144,7 +145,7 @@ class Maker:
 
     def _columns(self, text: str, rows: int, entries: int | None) -> list[Stored]:
         """The datasets with rows."""
-        sizes = tuple(self.draws.number(2, 6) for _ in self.layout.order[1:])
+        sizes = tuple(self.draws.number(3, 6) for _ in self.layout.order[1:])
         found: list[Stored] = []
         indexes: dict[str, int] = {}
         for column, storage in zip(self.columns.values(), self.storages, strict=True):
