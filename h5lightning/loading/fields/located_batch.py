@@ -124,6 +124,7 @@ class LocatedBatch:
             slots=slots,
             ids=self.ids[which],
             room=None if self.room is None else self.room.of(which),
+            others=None if self.others is None else self.others[which],
         )
 
     @once
