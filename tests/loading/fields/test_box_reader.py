@@ -327,5 +327,6 @@ def test_a_crop_with_a_value_that_is_not_finite_is_named_by_where_it_begins(tmp_
     dm.setup()
     with pytest.raises(NonFiniteError, match=r"at start \(\d+, \d+\) of .*a\.h5") as caught:
         list(dm.train_dataloader())
+    dm.teardown()
     row, column = map(int, re.findall(r"start \((\d+), (\d+)\)", str(caught.value))[0])
     assert np.isnan(values[row : row + 4, column : column + 4]).any()
