@@ -93,11 +93,11 @@ class BatchReader:
         self._told = {plan.key: plan.of for plan in fields.plans if isinstance(plan, ToldField)}
         self._ragged = frozenset(plan.key for plan in read if plan.ragged is not None)
         self._memory = BufferPool()
+        self.starts = SampleStarts.of(index, fields, parts)
         self._deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
+            key: FieldDelivery(one.plan, one.dtype, access, self.starts, self._memory)
             for key, one in self._readers.items()
         }
-        self.starts = SampleStarts.of(index, fields, parts)
 
     def read(
         self, ids: npt.ArrayLike, keys: Sequence[str] | None = None, *, draws: SampleDraws | None = None
@@ -298,7 +298,7 @@ class BatchReader:
                 continue
             stored = one.buffer_for(located, one.stored_dtype)
             self._read([one], {one.key: stored}, located)
-            lost = self._deliveries[one.key].first_lost(stored, ids, one.layout(located))
+            lost = self._deliveries[one.key].first_lost(stored, ids, one.layout(located), located.draws)
             if lost is not None:
                 return lost
         return FieldError("a value is beyond the largest one of the type that it is delivered in")
@@ -312,7 +312,7 @@ class BatchReader:
                 tensor, layout = (value.flat, value.layout) if is_ragged else (value, None)
                 if delivery.has_missing(tensor.numpy()):
                     raise self._missing(self._readers[key].plan, located)
-                tensor = delivery.deliver(tensor, ids, layout)
+                tensor = delivery.deliver(tensor, ids, layout, located.draws)
                 batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
         self.starts.put_zeros(batch, ids, located.draws)
         return batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.serial_copy import copy_serially
 from h5lightning.options import Access
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.values.conversions import first_lost
@@ -24,14 +25,33 @@ __all__ = ["FieldDelivery"]
 Array = npt.NDArray[Any]
 
 
+class Starts(Protocol):
+    """Where samples of an index begin; see `SampleStarts`."""
+
+    @property
+    def index(self) -> SampleIndex:
+        """The samples."""
+
+    def __call__(self, ids: Int64Array, draws: SampleDraws | None = None) -> Int64Array:
+        """The first entry of samples along each axis of a window, ``(N, axes)``."""
+
+
 class FieldDelivery:
-    """Delivers one field, whose buffer has a type; ``is_needed`` is False if the buffer is delivered as it is."""
+    """Delivers one field, whose buffer has a type; ``is_needed`` is False if the buffer is delivered as it is.
+
+    Args:
+        plan: the field.
+        dtype: the type of its buffer.
+        access: whether numbers must be finite.
+        starts: where samples begin, for errors.
+        memory: for converted values.
+    """
 
     def __init__(
-        self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, index: SampleIndex, memory: BufferPool
+        self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, starts: Starts, memory: BufferPool
     ) -> None:
         self._plan = plan
-        self._index = index
+        self._starts = starts
         self._memory = memory
         self._delivered = plan.spec.dtype
         self._is_converted = plan.spec.dtype != dtype.name
@@ -44,7 +64,11 @@ class FieldDelivery:
         return self._mask is not None and first_missing(array, self._mask) is not None
 
     def deliver(
-        self, tensor: torch.Tensor, ids: Int64Array, layout: RaggedLayout | None = None
+        self,
+        tensor: torch.Tensor,
+        ids: Int64Array,
+        layout: RaggedLayout | None = None,
+        draws: SampleDraws | None = None,
     ) -> torch.Tensor:
         """The tensor to deliver, which may be the same one.
 
@@ -52,6 +76,7 @@ class FieldDelivery:
             tensor: the filled buffer, ``(N, …)``.
             ids: numbers of its samples in the index, ``(N,)``.
             layout: where samples of different shapes lie in a flat buffer; None for samples of one shape.
+            draws: what was drawn for each sample; None where nothing is drawn.
 
         Raises:
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
@@ -59,10 +84,10 @@ class FieldDelivery:
         """
         array = tensor.numpy()
         if self._must_be_finite:
-            self._check_finite(array, ids, layout)
+            self._check_finite(array, ids, layout, draws)
         if not self._is_converted:
             return tensor
-        if (lost := self.first_lost(array, ids, layout)) is not None:
+        if (lost := self.first_lost(array, ids, layout, draws)) is not None:
             raise lost
         if self._delivered == "bfloat16":
             bits = self._buffer(array.shape, np.dtype("int16"), layout)  # NumPy lacks the type
@@ -81,35 +106,47 @@ class FieldDelivery:
         return self._memory.flat(layout.total, dtype)
 
     def first_lost(
-        self, array: Array, ids: Int64Array, layout: RaggedLayout | None = None
+        self,
+        array: Array,
+        ids: Int64Array,
+        layout: RaggedLayout | None = None,
+        draws: SampleDraws | None = None,
     ) -> FieldError | None:
         """The error of the first value that the delivered type cannot hold; None if it holds all of them."""
         lost = first_lost(array, self._delivered)
         if lost is None:
             return None
         return FieldError(
-            f"{self._plan.title} holds {array[lost]!s} at {self._place(ids, lost[0], layout)}, which "
+            f"{self._plan.title} holds {array[lost]!s} at {self._place(ids, lost[0], layout, draws)}, which "
             f"{self._delivered} cannot hold. Choose another Field(dtype=…), or convert in a transform"
         )
 
-    def _check_finite(self, array: Array, ids: Int64Array, layout: RaggedLayout | None) -> None:
+    def _check_finite(
+        self, array: Array, ids: Int64Array, layout: RaggedLayout | None, draws: SampleDraws | None
+    ) -> None:
         if np.isfinite(array).all():
             return
         first = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise NonFiniteError(
-            f"{self._plan.title} is not finite in the sample at {self._place(ids, first, layout)}. Leave the file out, "
-            "replace the values in a transform, or accept them with access.on_nonfinite='ignore'"
+            f"{self._plan.title} is not finite in the sample at {self._place(ids, first, layout, draws)}. Leave "
+            "the file out, replace the values in a transform, or accept them with access.on_nonfinite='ignore'"
         )
 
-    def _place(self, ids: Int64Array, first: int, layout: RaggedLayout | None) -> str:
+    def _place(
+        self, ids: Int64Array, first: int, layout: RaggedLayout | None, draws: SampleDraws | None
+    ) -> str:
         """Where a sample is; in a flat buffer, the sample that a number belongs to, and its place in it."""
         if layout is None:
-            return self._described(ids[first])
+            return self._described(ids[first : first + 1], draws)
         sample, place = layout.sample_at(first)
-        return f"{self._described(ids[sample])} ({list(place)} in the sample)"
+        return f"{self._described(ids[sample : sample + 1], draws)} ({list(place)} in the sample)"
 
-    def _described(self, sample: np.int64) -> str:
-        where = self._index.locate([sample])
-        name = self._index.series_name(int(where.series[0]))
+    def _described(self, sample: Int64Array, draws: SampleDraws | None) -> str:
+        """The file of one sample, ``(1,)``, and where it begins: the row, or the entry along each axis of a window."""
+        index = self._starts.index
+        where = index.locate(sample)
+        row, *others = self._starts(sample, draws)[0].tolist()
+        name = index.series_name(int(where.series[0]))
         series = f" of series {name!r}" if name else ""
-        return f"row {int(where.row[0])}{series} of {self._index.path(int(where.file[0]))}"
+        start = f"start {(row, *others)}" if others else f"row {row}"
+        return f"{start}{series} of {index.path(int(where.file[0]))}"

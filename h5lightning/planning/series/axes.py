@@ -141,7 +141,7 @@ def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     if bad := [axis for axis in axes if not -ndim <= axis < ndim]:
         raise OptionError(
             f"field {key!r}: axis {bad[0]} is outside of '/{path}', which has {counted(ndim, 'axis')}"
-            f"{_fewer_axes(field)}"
+            f"{_fewer_axes(field, ndim)}"
         )
     positive = tuple(axis % ndim for axis in axes)
     taken = positive if field.series_axis is None else (field.series_axis, *positive)
@@ -155,10 +155,12 @@ def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     return replace(field, axis=positive if len(positive) > 1 else positive[0])
 
 
-def _fewer_axes(field: Field) -> str:
+def _fewer_axes(field: Field, ndim: int) -> str:
     """The remedy for a dataset with fewer axes than others, as labels beside volumes."""
     if field.series_axis is not None:
         return f": one value of each series is {field.text(axis=None, constant=True)}"
+    if 1 < (count := len(field.axes or ())) <= ndim:
+        return f": if its windows lie along its last axes, {field.text(axis=list(range(ndim - count, ndim)))}"
     return f": if its rows lie along another axis, {field.text(axis=0)}"
 
 

@@ -1,14 +1,15 @@
 """Fields whose samples are boxes: windows along any axes, against h5py, one sample at a time."""
 
 import itertools
+import re
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
-from h5lightning import Field, H5Dataset, Rows, Series, Whole, Windows
-from h5lightning.errors import FieldError, OptionError, SchemaError
+from h5lightning import Field, H5DataModule, H5Dataset, Rows, Series, Split, Whole, Windows
+from h5lightning.errors import FieldError, NonFiniteError, OptionError, SchemaError
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -258,6 +259,12 @@ def test_each_entry_of_a_leading_axis_is_a_volume(opened, tmp_path):
         ({"x": "x"}, Windows((2, 90), axis=(0, 1)), OptionError, "does not fit into any file"),
         ({"t": "t"}, Windows((2, 2), axis=(0, 1)), OptionError, "axis 1 is outside of '/t'"),
         (
+            {"x": "x"},
+            Windows((2, 2), axis=(1, 2)),
+            OptionError,
+            r"along its last axes, Field\('x', axis=\[0, 1\]\)",
+        ),
+        (
             {"x": "x", "z": "z"},
             Windows((2, 2), axis=(1, 0)),
             SchemaError,
@@ -318,3 +325,22 @@ def test_files_must_agree_in_the_axes_without_windows(recordings, tmp_path):
     files = [str(recordings / "*.h5"), str(tmp_path / "3.h5")]
     with pytest.raises(SchemaError, match="has 4 entries along axis 0, expected 3"):
         H5Dataset(files, {"x": "x"}, Windows(4, axis=-1), index_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("jitter", [False, True])
+def test_a_crop_with_a_value_that_is_not_finite_is_named_by_where_it_begins(tmp_path, jitter):
+    values = np.zeros((12, 12), "f4")
+    values[7, 9] = np.nan
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = values
+    dm = H5DataModule(
+        str(tmp_path / "a.h5"), ["x"], Windows((4, 4), 4, axis=(0, 1), jitter=jitter), batch_size=9, threads=0,
+        split=Split(val=None, test=None), access={"on_nonfinite": "raise"}, index_dir=str(tmp_path / "index"),
+    )  # fmt: skip
+    dm.prepare_data()
+    dm.setup()
+    with pytest.raises(NonFiniteError, match=r"at start \(\d+, \d+\) of .*a\.h5") as caught:
+        list(dm.train_dataloader())
+    dm.teardown()
+    row, column = map(int, re.findall(r"start \((\d+), (\d+)\)", str(caught.value))[0])
+    assert np.isnan(values[row : row + 4, column : column + 4]).any()
