@@ -63,9 +63,10 @@ def _starts(options: Mapping[str, Any], get: Get, rows: int) -> list[Border]:
         raise RefusedError("as many stops as starts")
     last = 0
     for start, stop in zip(starts, stops, strict=True):
-        if not last <= start <= stop <= rows:
+        is_empty = start == stop  # it lies nowhere
+        if not 0 <= start <= stop or not (is_empty or last <= start <= stop <= rows):
             raise RefusedError("series overlap, or lie outside of the rows")
-        last = stop
+        last = last if is_empty else stop
     return _numbered(list(zip(starts, stops, strict=True)))
 
 

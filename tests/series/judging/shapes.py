@@ -85,7 +85,8 @@ def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[set[Sh
         every = range(len(contract.series))
         yield {contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape for number in every}
         return
-    stages = [set(_row_shapes(contract, key, field, samples)) for samples in set(contract.used_samples)]
+    every_stage = set(contract.case.stage_samples.values())
+    stages = [set(_row_shapes(contract, key, field, samples)) for samples in every_stage]
     yield from stages if contract.any_samples.kind == "windows" else [set().union(*stages)]
 
 

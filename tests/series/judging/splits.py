@@ -201,10 +201,11 @@ def _may_be_too_few(contract: Contract) -> bool:
     split: Mapping[str, Any] = contract.case.split
     if split.get("given"):
         try:
-            given_members(contract)
+            members = given_members(contract)
         except RefusedError:
             return True
-        return False
+        with_rows = {(one.file, one.name) for one in contract.series if one.rows}
+        return not all(with_rows.intersection(own) for own in members.values())
     wanted = [share for name in ("val", "test") if (share := split.get(name))]
     if not wanted:
         return False
