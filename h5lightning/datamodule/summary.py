@@ -192,7 +192,7 @@ def summarise(
             *survey.fields.remarks,
             *_joined(survey),
             *_samples_of_stages(survey),
-            *_uncovered(survey),
+            *_uncovered(survey, stages),
             *unwritten,
             *remarks,
         ),
@@ -219,10 +219,13 @@ def _samples_of_stages(survey: DataSurvey) -> Iterable[str]:
         yield f"Samples by stage: {'; '.join(texts)}"
 
 
-def _uncovered(survey: DataSurvey) -> Iterable[str]:
-    """What windows along several axes leave out, for each layout of samples."""
+def _uncovered(survey: DataSurvey, stages: Parts) -> Iterable[str]:
+    """What windows along several axes leave out, for each layout of samples of some stages."""
     sections = survey.sections
-    return (text for index in sections.indices for text in uncovered(index, sections.stages_of(index)))
+    named = (
+        (index, [one for one in sections.stages_of(index) if one in stages]) for index in sections.indices
+    )
+    return (text for index, names in named for text in uncovered(index, names) if names)
 
 
 def _split(

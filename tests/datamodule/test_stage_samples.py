@@ -191,7 +191,7 @@ def test_ids_of_other_stages_are_refused_by_name(make, files) -> None:
         ({"train": {"length": 5}, "tset": {"length": 5}}, r"'tset' is no stage; did you mean 'test'\?"),
         ({"train": {"length": 5}, "length": 4}, "'length' is no stage"),
         ({"train": {"length": 0}}, "samples.train: samples.length must be an integer of at least 1, found 0"),
-        ({"train": {"length": 5}, "test": {"lenght": 5}}, "samples.test: samples.kind must be one of"),
+        ({"train": {"length": 5}, "test": {"lenght": 5}}, "samples.test: samples needs a kind, one of"),
         ({"train": {"length": 5}, "val": 7}, "samples.val: samples must be Rows, Windows"),
         (
             {"train": Rows(), "test": Rows(axis=1)},
