@@ -95,7 +95,7 @@ class BatchFinisher:
             samples = as_samples(batch)
         if self.transform:
             samples = self._transformed(samples, ids, epoch)
-        self.ragged.tell_samples(samples)
+        self.ragged.add_derived(samples)
         more: dict[str, list[Any]] = {}
         if self.provenance:
             more[SAMPLE_ID] = ids.tolist()

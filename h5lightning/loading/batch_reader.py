@@ -34,7 +34,7 @@ from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
 from h5lightning.storage.readers.box_request import BoxRequest
@@ -88,9 +88,9 @@ class BatchReader:
         runs = RunRows(reach.runs, self._paths) if isinstance(reach, RunReach) else None
         context = ReadContext(reader, self._constant_cache(), runs)
         self._context = context
-        read = [plan for plan in fields.plans if not isinstance(plan, ToldField)]
+        read = [plan for plan in fields.plans if not isinstance(plan, DerivedField)]
         self._readers = {plan.key: make_field_reader(plan, context) for plan in read}
-        self._told = {plan.key: plan.of for plan in fields.plans if isinstance(plan, ToldField)}
+        self._derived = {plan.key: plan.of for plan in fields.plans if isinstance(plan, DerivedField)}
         self._ragged = frozenset(plan.key for plan in read if plan.ragged is not None)
         self._memory = BufferPool()
         self.starts = SampleStarts.of(index, fields, parts)
@@ -258,10 +258,10 @@ class BatchReader:
         if keys is None:
             return list(self._readers.values())
         for key in keys:
-            if key not in self._readers and key not in self._told:
-                known = [*self._readers, *self._told]
+            if key not in self._readers and key not in self._derived:
+                known = [*self._readers, *self._derived]
                 raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, known)}")
-        return [self._readers[key] for key in dict.fromkeys(self._told.get(key, key) for key in keys)]
+        return [self._readers[key] for key in dict.fromkeys(self._derived.get(key, key) for key in keys)]
 
     def _fill(
         self,

@@ -16,7 +16,7 @@ from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.fields import FieldSpec
-from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.sample_lengths import sample_lengths
 
 __all__ = ["check_number_field", "described_sample", "read_numbers"]
@@ -64,8 +64,8 @@ def read_numbers(dataset: SampleDataset, key: str, purpose: str) -> npt.NDArray[
     """
     size = len(dataset)
     plan = dataset.plans[key]
-    if isinstance(plan, ToldField):
-        return _told_lengths(dataset, plan)
+    if isinstance(plan, DerivedField):
+        return _derived_lengths(dataset, plan)
     parts = []
     with progress_bar(f"reading {key!r} {purpose}", size) as advance:
         for start in range(0, size, _AT_ONCE):
@@ -78,7 +78,7 @@ def read_numbers(dataset: SampleDataset, key: str, purpose: str) -> npt.NDArray[
     return np.concatenate(parts)
 
 
-def _told_lengths(dataset: SampleDataset, plan: ToldField) -> Int64Array:
+def _derived_lengths(dataset: SampleDataset, plan: DerivedField) -> Int64Array:
     """The lengths of the samples of another field, which are known without reading it."""
     target, size = dataset.plans[plan.of], len(dataset)
     lengths = sample_lengths(target, dataset.index)

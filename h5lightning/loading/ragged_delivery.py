@@ -14,7 +14,7 @@ from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.ragged_batch import RaggedValues
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.ragged_fields import NestedField, ToldField
+from h5lightning.planning.ragged_fields import DerivedField, NestedField
 
 __all__ = ["RaggedDelivery"]
 
@@ -31,7 +31,7 @@ class RaggedDelivery:
 
     def __init__(self, fields: Fields, index: SampleIndex, memory: BufferPool, most_bytes: int) -> None:
         self._modes = {plan.key: plan.ragged.mode for plan in fields.plans if plan.ragged is not None}
-        self._told = {plan.key: plan for plan in fields.plans if isinstance(plan, ToldField)}
+        self._derived = {plan.key: plan for plan in fields.plans if isinstance(plan, DerivedField)}
         self._nested = {plan.key: plan for plan in fields.plans if isinstance(plan, NestedField)}
         self._keys = [plan.key for plan in fields.plans]
         self._titles = {plan.key: plan.title for plan in fields.plans}
@@ -47,13 +47,13 @@ class RaggedDelivery:
         self, batch: Mapping[str, Any], ids: Int64Array, keys: Sequence[str] | None = None
     ) -> dict[str, Any]:
         """What is delivered of a batch that no transform changes; ``keys`` are the fields to deliver, None for all."""
-        chosen = [key for key in self._keys if key in batch or key in self._told] if keys is None else keys
+        chosen = [key for key in self._keys if key in batch or key in self._derived] if keys is None else keys
         delivered = {}
         for key in chosen:
-            if key in self._told:
-                plan = self._told[key]
+            if key in self._derived:
+                plan = self._derived[key]
                 if plan.of in batch:
-                    delivered[key] = self._tell(plan, batch[plan.of])
+                    delivered[key] = self._derive(plan, batch[plan.of])
             else:
                 delivered[key] = self._deliver(key, batch[key], ids) if key in self._modes else batch[key]
         return delivered
@@ -100,15 +100,15 @@ class RaggedDelivery:
         delivered = {
             key: self._deliver(key, values[key], ids) if key in values else batch[key] for key in order
         }
-        for key, plan in self._told.items():
+        for key, plan in self._derived.items():
             if plan.of in values:
-                delivered[key] = self._tell(plan, values[plan.of])
+                delivered[key] = self._derive(plan, values[plan.of])
         return delivered
 
-    def tell_samples(self, samples: Sequence[Any]) -> None:
+    def add_derived(self, samples: Sequence[Any]) -> None:
         """Add to each sample what is told of its fields: of one sample alone, nothing is padding."""
         for sample in samples:
-            for key, plan in self._told.items() if isinstance(sample, dict) else ():
+            for key, plan in self._derived.items() if isinstance(sample, dict) else ():
                 value = sample.get(plan.of)
                 if isinstance(value, torch.Tensor) and value.ndim > plan.axis:
                     length = value.shape[plan.axis]
@@ -135,9 +135,9 @@ class RaggedDelivery:
             if key in samples[0]:
                 values = self._packed(key, [sample[key] for sample in samples])
                 yield key, self._deliver(key, values, nowhere)
-                for told, plan in self._told.items():
+                for told, plan in self._derived.items():
                     if plan.of == key:
-                        yield told, self._tell(plan, values)
+                        yield told, self._derive(plan, values)
 
     def _column(self, key: str, values: RaggedValues, ids: Int64Array) -> list[Any]:
         """The samples of a field: tensors; or lists of them, the entries of an index."""
@@ -193,7 +193,7 @@ class RaggedDelivery:
             )
         return values.concatenated()
 
-    def _tell(self, plan: ToldField, values: RaggedValues | list[Any]) -> torch.Tensor:
+    def _derive(self, plan: DerivedField, values: RaggedValues | list[Any]) -> torch.Tensor:
         if isinstance(values, list) or values.layout.shapes.shape[1] <= plan.axis:
             raise FieldError(
                 f"field {plan.key!r} ('{plan.path}'): the transform left no axis {plan.axis} of {plan.of!r}"

@@ -130,7 +130,7 @@ class Field:
 
         None for the padding or the lengths of another field, which are made of no dataset.
         """
-        if self.told_of is not None:
+        if self.derived_from is not None:
             return ()
         paths = (self.path,) if isinstance(self.path, str) else self.path
         members = (self.member,) if self.member is None or isinstance(self.member, str) else self.member
@@ -156,7 +156,7 @@ class Field:
         return self._after(_LENGTH)
 
     @property
-    def told_of(self) -> str | None:
+    def derived_from(self) -> str | None:
         """The key of the field whose padding or lengths these are; else None."""
         return self.padding_of if self.length_of is None else self.length_of
 

@@ -33,12 +33,12 @@ from h5lightning.planning.field_kinds import (
 )
 from h5lightning.planning.fields import FieldPlan, Fields, PaddingField, RowField, StoredField
 from h5lightning.planning.joined_fields import plan_joined
-from h5lightning.planning.ragged_fields import NestedField, ToldField
-from h5lightning.planning.ragged_planning import plan_told
+from h5lightning.planning.ragged_fields import DerivedField, NestedField
+from h5lightning.planning.ragged_planning import plan_derived
 from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_positive_axes
 from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
-from h5lightning.planning.series.row_index import OtherRows, check_row_index, surest
+from h5lightning.planning.series.row_index import OtherRows, check_row_index, deciding_field
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -136,7 +136,7 @@ def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: S
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant and field.told_of is None
+    return field.attr is None and not field.constant and field.derived_from is None
 
 
 def _plans(
@@ -145,7 +145,7 @@ def _plans(
     plans = {
         key: _plan(compared, key, field, samples, lengths)
         for key, field in fields.items()
-        if field.told_of is None
+        if field.derived_from is None
     }
     return tuple(
         plans[key] if key in plans else _plan_told(key, field, plans, samples)
@@ -155,13 +155,13 @@ def _plans(
 
 def _plan_told(
     key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples
-) -> PaddingField | ToldField:
+) -> PaddingField | DerivedField:
     """Plan the padding or the lengths of another field, whose plan is there."""
-    plan = plans.get(field.told_of or "")
+    plan = plans.get(field.derived_from or "")
     has_padding = isinstance(samples, Windows) and samples.pad is not None
     if field.padding_of is not None and (has_padding or plan is None or plan.ragged is None):
         return plan_padding(key, field, plans, samples)
-    return plan_told(key, field, plans)
+    return plan_derived(key, field, plans)
 
 
 def _plan(
@@ -261,7 +261,7 @@ def _rows_of_indexes(
         return rows
 
     if others is None:
-        key, first = surest(compared.catalog, [one for one in indexed if has_rows(one[1])])
+        key, first = deciding_field(compared.catalog, [one for one in indexed if has_rows(one[1])])
         others = OtherRows(first.index or "", checked(key, first, None))
     for key, field in indexed:
         checked(key, field, others if has_rows(field) else None)

@@ -17,7 +17,7 @@ from h5lightning.planning.conventions.encoding_checks import is_type_said
 from h5lightning.planning.conventions.error_parts import of_series
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.check_bounds import problem_of
-from h5lightning.planning.series.row_index import OtherRows, index_problems, rows_by_index, surest
+from h5lightning.planning.series.row_index import OtherRows, deciding_field, index_problems, rows_by_index
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
 
@@ -83,7 +83,7 @@ def _with_rows(catalog: Catalog, fields: Mapping[str, Field]) -> dict[str, Int64
     indexed = [one for one in named if one[1].index is not None and not one[1].constant]
     if rows or not indexed:
         return rows
-    _, first = surest(catalog, indexed)
+    _, first = deciding_field(catalog, indexed)
     return {first.index or "": rows_by_index(catalog, first)}
 
 

@@ -18,7 +18,7 @@ _logger = visible_logger(__name__)
 def present_fields(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
     """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
     present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
-    present = {key: field for key, field in present.items() if (field.told_of or key) in present}
+    present = {key: field for key, field in present.items() if (field.derived_from or key) in present}
     if not any(has_rows(field) for field in present.values()):
         return fields
     if lacking := [key for key in fields if key not in present]:

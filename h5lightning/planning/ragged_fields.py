@@ -10,7 +10,7 @@ from h5lightning.planning.fields import ConstantField, FieldPlan, RowField
 from h5lightning.planning.ragged import UnitValues
 from h5lightning.planning.row_runs import RowRuns
 
-__all__ = ["BoxRunField", "NestedField", "RaggedAttributeField", "RunField", "ToldField"]
+__all__ = ["BoxRunField", "DerivedField", "NestedField", "RaggedAttributeField", "RunField"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -71,7 +71,7 @@ class RaggedAttributeField(FieldPlan):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ToldField(FieldPlan):
+class DerivedField(FieldPlan):
     """The lengths of the samples of another field along one axis, or which entries of the padded ones are padding.
 
     It is made of what is delivered of the other field, and reads nothing.

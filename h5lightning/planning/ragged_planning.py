@@ -18,13 +18,13 @@ from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.fields import FieldPlan, FieldSpec, StoredForm
 from h5lightning.planning.ragged import Ragged, RowShapes
-from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.row_numbers import OfEntries
 from h5lightning.planning.row_runs import EntryRuns, RowRuns, WholeRuns
 from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import series_text
 
-__all__ = ["FieldRows", "SampleShape", "entry_rows", "plan_told", "ragged_of", "row_shapes", "whole_rows"]
+__all__ = ["FieldRows", "SampleShape", "entry_rows", "plan_derived", "ragged_of", "row_shapes", "whole_rows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,13 +194,13 @@ def ragged_of(
     return Ragged(mode, shape.mean_numbers(compared.files))
 
 
-def plan_told(key: str, field: Field, plans: Mapping[str, FieldPlan]) -> ToldField:
+def plan_derived(key: str, field: Field, plans: Mapping[str, FieldPlan]) -> DerivedField:
     """Plan the lengths or the padding of another field.
 
     Raises:
         OptionError: there is no such field, or its samples have none.
     """
-    target = field.told_of or ""
+    target = field.derived_from or ""
     plan = plans.get(target)
     if plan is None:
         raise OptionError(f"field {key!r}: '{field.path}' names no field{did_you_mean(target, plans)}")
@@ -225,7 +225,7 @@ def plan_told(key: str, field: Field, plans: Mapping[str, FieldPlan]) -> ToldFie
     axis = varying[0] if varying else next(iter(window_axes_of(plan)), 0)
     spec = FieldSpec((plan.spec.shape[axis],), "bool") if is_padding else FieldSpec((), "int64")
     forms = (StoredForm("|b1" if is_padding else "<i8"),)
-    return ToldField(
+    return DerivedField(
         key=key, path=str(field.path), spec=spec, forms=forms, of=target, axis=axis, is_padding=is_padding
     )
 

@@ -39,7 +39,7 @@ from h5lightning.planning.series.join_files import join_files
 from h5lightning.planning.series.joined_files import JoinedFiles
 from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
-from h5lightning.planning.series.row_index import with_ends_told
+from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -307,7 +307,7 @@ def _plan(
     chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
     units = predict if only_predict else labelled
     planned = fields_of_stages(samples, lambda layout: plan(units, chosen, layout))
-    catalog = with_ends_told(catalog, chosen or {}, planned["train"].rows, units)
+    catalog = with_known_ends(catalog, chosen or {}, planned["train"].rows, units)
     predicted = planned["predict"] if only_predict else None
     if predict.size and not only_predict:
         chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)

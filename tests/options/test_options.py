@@ -224,10 +224,14 @@ def test_what_windows_rows_and_buckets_refuse(make, message):
 
 
 def test_words_tell_of_another_field():
-    assert (Field("length:x").length_of, Field("length:x").told_of, Field("length:x").padding_of) == (
+    assert (Field("length:x").length_of, Field("length:x").derived_from, Field("length:x").padding_of) == (
         "x",
         "x",
         None,
     )
-    assert (Field("pad:x").padding_of, Field("pad:x").told_of, Field("x").told_of) == ("x", "x", None)
+    assert (Field("pad:x").padding_of, Field("pad:x").derived_from, Field("x").derived_from) == (
+        "x",
+        "x",
+        None,
+    )
     assert Field("length:x").parts() == ()

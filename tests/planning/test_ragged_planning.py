@@ -12,7 +12,7 @@ from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Rows, Whole, Windows
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.ragged import RowShapes
-from h5lightning.planning.ragged_fields import RunField, ToldField
+from h5lightning.planning.ragged_fields import DerivedField, RunField
 
 
 def plan(fields, *files, samples=None, **options):
@@ -96,7 +96,7 @@ def test_a_length_tells_of_the_axis_that_varies():
     wide = changed(X, shape=(9, 4, 7))
     fields = {"x": Field("x", ragged="pad"), "n": Field("length:x"), "p": Field("pad:x")}
     _, length, padding = plan(fields, (X, Y), (wide, Y))
-    assert isinstance(length, ToldField)
+    assert isinstance(length, DerivedField)
     assert (length.axis, length.spec.shape, length.spec.dtype) == (1, (), "int64")
     assert (padding.axis, padding.spec.shape, padding.spec.dtype) == (1, (None,), "bool")
     assert plan(fields, (X, Y))[1].axis == 0

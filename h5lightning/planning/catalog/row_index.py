@@ -27,31 +27,31 @@ class IndexTable(EqualByValue, Frozen):
         table_of: the table of each unit, ``(units,)``.
         counts: numbers in each table, ``(tables,)``.
         numbers: the numbers, table after table, ``(numbers,)``: 0 or above, and ascending in each table.
-        says_ends: whether the table itself says that it has the end of each row, ``(tables,)``: it does not begin with
-            0, or is a VectorIndex of NWB.
+        must_be_ends: whether the table itself says that it has the end of each row, ``(tables,)``: it does not begin
+            with 0, or is a VectorIndex of NWB.
         problems: why a table cannot be used, as a sentence about its file, ``(tables,)``; empty if it can.
     """
 
     table_of: Int64Array
     counts: Int64Array
     numbers: Int64Array
-    says_ends: BoolArray
+    must_be_ends: BoolArray
     problems: StringTable
 
     def __post_init__(self) -> None:
         tables = len(self.counts)
-        sizes = [len(self.says_ends), len(self.problems), len(self.numbers)]
+        sizes = [len(self.must_be_ends), len(self.problems), len(self.numbers)]
         if sizes != [tables, tables, int(self.counts.sum())]:
             raise ValueError(f"{tables} tables with {int(self.counts.sum())} numbers: found parts of {sizes}")
 
     @classmethod
-    def of_unit(cls, numbers: Int64Array, *, says_ends: bool = False) -> IndexTable:
+    def of_unit(cls, numbers: Int64Array, *, must_be_ends: bool = False) -> IndexTable:
         """The table of one unit."""
         return cls(
             np.zeros(1, np.int64),
             np.asarray([len(numbers)]),
             numbers,
-            np.asarray([says_ends]),
+            np.asarray([must_be_ends]),
             StringTable.of([""]),
         )
 
@@ -75,7 +75,7 @@ class IndexTable(EqualByValue, Frozen):
             np.concatenate([none, *shifted]),
             np.concatenate([none, *(part.counts for part in parts)]),
             np.concatenate([none, *(part.numbers for part in parts)]),
-            np.concatenate([np.zeros(0, bool), *(part.says_ends for part in parts)]),
+            np.concatenate([np.zeros(0, bool), *(part.must_be_ends for part in parts)]),
             StringTable.concatenated([part.problems for part in parts]),
         )
 
@@ -114,7 +114,7 @@ class IndexTable(EqualByValue, Frozen):
             table_of,
             self.counts[tables],
             self.numbers[numbers],
-            self.says_ends[tables],
+            self.must_be_ends[tables],
             self.problems.take(tables),
         )
 
@@ -125,7 +125,7 @@ class IndexTable(EqualByValue, Frozen):
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays of all parts by name, little-endian."""
-        arrays = {name: getattr(self, name) for name in ("table_of", "counts", "numbers", "says_ends")}
+        arrays = {name: getattr(self, name) for name in ("table_of", "counts", "numbers", "must_be_ends")}
         return little_endian(
             arrays | {"problem_bytes": self.problems.blob, "problem_ends": self.problems.ends}
         )
@@ -137,7 +137,7 @@ class IndexTable(EqualByValue, Frozen):
             arrays["table_of"],
             arrays["counts"],
             arrays["numbers"],
-            arrays["says_ends"].astype(bool),
+            arrays["must_be_ends"].astype(bool),
             StringTable(arrays["problem_bytes"], arrays["problem_ends"]),
         )
 

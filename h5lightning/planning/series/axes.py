@@ -86,7 +86,7 @@ def rows_seen(dataset: DatasetSchema, numbers: RowNumbers) -> DatasetSchema:
 
 def _with_axes(key: str, field: F, samples: Samples, series: SeriesOption) -> F:
     has_axis = isinstance(series, Series) and series.axis is not None
-    if field.told_of is not None:
+    if field.derived_from is not None:
         return field
     if field.attr is not None or field.constant:
         _check_constant(key, field, series)
@@ -131,7 +131,7 @@ def _check_own_axes(
 
 def _with_positive_axes(key: str, field: F, catalog: Catalog) -> F:
     axes = field.axes
-    if axes is None or field.told_of is not None:
+    if axes is None or field.derived_from is not None:
         return field
     path = field.parts()[0].path
     shapes = (dataset.shape for layout in catalog.layouts for dataset in layout if dataset.path == path)

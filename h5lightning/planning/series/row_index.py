@@ -15,11 +15,11 @@ from h5lightning.planning.catalog.row_index import IndexTable, RowIndex
 __all__ = [
     "OtherRows",
     "check_row_index",
+    "deciding_field",
     "index_problems",
     "row_index_of",
     "rows_by_index",
-    "surest",
-    "with_ends_told",
+    "with_known_ends",
 ]
 
 _LACKS = "holds no dataset"
@@ -107,7 +107,7 @@ def rows_by_index(catalog: Catalog, field: SingleField) -> Int64Array:
     return _Check(catalog, field, None).rows
 
 
-def with_ends_told(
+def with_known_ends(
     catalog: Catalog, fields: Mapping[str, Field], rows: Int64Array, units: Int64Array
 ) -> Catalog:
     """The catalog, in which each index says itself that it has ends if the rows of some units say so.
@@ -125,15 +125,15 @@ def with_ends_told(
         table = told[path]
         numbers = table.table_of[units]
         has_ends = numbers[(table.counts[numbers] == rows[units]) & (rows[units] > 0)]
-        says_ends = table.says_ends.copy()
-        says_ends[has_ends] = True
-        told[path] = replace(table, says_ends=says_ends)
+        must_be_ends = table.must_be_ends.copy()
+        must_be_ends[has_ends] = True
+        told[path] = replace(table, must_be_ends=must_be_ends)
     return replace(catalog, row_indexes=told)
 
 
-def surest(catalog: Catalog, fields: Sequence[tuple[str, SingleField]]) -> tuple[str, SingleField]:
+def deciding_field(catalog: Catalog, fields: Sequence[tuple[str, SingleField]]) -> tuple[str, SingleField]:
     """Of fields with an index, the first whose index says itself that it has ends; else the first."""
-    sure = (one for one in fields if _table(catalog, one[1]).says_ends.any())
+    sure = (one for one in fields if _table(catalog, one[1]).must_be_ends.any())
     return next(sure, fields[0])
 
 
@@ -147,7 +147,7 @@ class _Check:
         self._values = catalog.facts_of(field.path)[:, 0]
         may_be_offsets = (table.counts > 0) & (table.begins == 0)
         if others is None:
-            is_told = bool((table.says_ends & table.is_usable).any())
+            is_told = bool((table.must_be_ends & table.is_usable).any())
             self.is_offsets: BoolArray = (may_be_offsets & (not is_told))[table.table_of]
         else:
             self.is_offsets = may_be_offsets[table.table_of] & (self._counts == others.rows + 1)

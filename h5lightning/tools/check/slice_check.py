@@ -18,7 +18,7 @@ from h5lightning.options import Windows
 from h5lightning.planning.box_field import BoxField, window_axes_of
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan, JoinedField, PaddingField, StoredField
-from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.run import CheckRun, DrawnUnit, describe_id
 from h5lightning.tools.check.sliced_samples import Sliced, cell_starts, sliced_samples
@@ -106,7 +106,7 @@ class SliceCheck(NamedTuple):
     def _wrong_told(self, drawn: DrawnUnit) -> Iterator[str]:
         draws, fields = self._draws, self.delivered.fields
         ids, starts = drawn.ids, self.delivered.starts(drawn.ids, draws)
-        told = {plan.of: plan for plan in fields.plans if isinstance(plan, ToldField)}
+        told = {plan.of: plan for plan in fields.plans if isinstance(plan, DerivedField)}
         for plan in fields.plans:
             if isinstance(plan, PaddingField):
                 delivered = as_numpy(self.delivered.read(ids, [plan.key], draws=draws)[plan.key])
@@ -182,7 +182,7 @@ def _padding_of(plan: PaddingField, is_padding: Array) -> Array:
 
 
 def _wrong_batch(
-    plan: FieldPlan, views: list[Array], made: dict[str, Any], told: list[ToldField]
+    plan: FieldPlan, views: list[Array], made: dict[str, Any], told: list[DerivedField]
 ) -> Iterator[str]:
     """What is wrong with a batch of samples of different shapes."""
     mode = "" if plan.ragged is None else plan.ragged.mode

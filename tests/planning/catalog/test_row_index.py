@@ -19,7 +19,7 @@ LENGTHS = st.lists(st.integers(0, 4), max_size=6)
 def table(lengths: list[int], *, offsets: bool = False) -> IndexTable:
     ends = np.cumsum(np.asarray(lengths, np.int64))
     return IndexTable.of_unit(
-        np.concatenate([[0], ends]) if offsets else ends, says_ends=bool(lengths and lengths[0])
+        np.concatenate([[0], ends]) if offsets else ends, must_be_ends=bool(lengths and lengths[0])
     )
 
 
@@ -60,7 +60,7 @@ def test_taken_units_have_their_tables(units: list[list[int]], data: st.DataObje
         number = int(taken.table_of[unit])
         own = slice(taken.first_number[number], taken.first_number[number + 1])
         assert taken.numbers[own].tolist() == one.numbers.tolist()
-        assert taken.says_ends[number] == one.says_ends[0]
+        assert taken.must_be_ends[number] == one.must_be_ends[0]
         assert (taken.begins[number], taken.ends[number]) == (one.begins[0], one.ends[0])
     assert len(taken.numbers) <= sum(len(lengths) for lengths in units)  # each table once
     assert IndexTable.from_arrays(arrays_of(plain_of(taken.arrays()))) == taken

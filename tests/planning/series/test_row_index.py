@@ -19,10 +19,10 @@ from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.series.row_index import (
     OtherRows,
     check_row_index,
+    deciding_field,
     index_problems,
     row_index_of,
-    surest,
-    with_ends_told,
+    with_known_ends,
 )
 
 FIELD = SingleField("v", index="i")
@@ -30,7 +30,7 @@ LENGTHS = st.lists(st.integers(0, 3), max_size=5)
 
 
 def table_of(numbers: Sequence[int]) -> IndexTable:
-    return IndexTable.of_unit(np.asarray(numbers, np.int64), says_ends=bool(numbers and numbers[0]))
+    return IndexTable.of_unit(np.asarray(numbers, np.int64), must_be_ends=bool(numbers and numbers[0]))
 
 
 def catalog_of(
@@ -106,20 +106,20 @@ def test_a_remark_says_what_only_a_leading_0_told() -> None:
 
 
 def test_a_vector_index_has_ends_whatever_it_begins_with() -> None:
-    vector = IndexTable.of_unit(np.asarray([0, 3, 7]), says_ends=True)
+    vector = IndexTable.of_unit(np.asarray([0, 3, 7]), must_be_ends=True)
     assert read(catalog_of(vector), None) == ([[(0, 0), (0, 3), (3, 4)]], ())
     assert [len(rows) for rows in read(catalog_of([0, 3], vector), None)[0]] == [2, 3]
 
 
 def test_the_first_index_that_says_ends_is_the_surest() -> None:
-    assert surest(catalog_of([0, 3]), [("x", FIELD)]) == ("x", FIELD)
+    assert deciding_field(catalog_of([0, 3]), [("x", FIELD)]) == ("x", FIELD)
     schema = FileSchema(
         (DatasetSchema("v", "<f4", (3,)),),
         row_indexes={"i": table_of([0, 3]), "j": table_of([1, 3])},
     )
     catalog = Catalog.of("/data", ["a.h5"], np.zeros((1, 4)), [schema])
     other = SingleField("v", index="j")
-    assert surest(catalog, [("x", FIELD), ("z", other)]) == ("z", other)
+    assert deciding_field(catalog, [("x", FIELD), ("z", other)]) == ("z", other)
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_what_other_fields_told_holds_in_files_that_lack_them() -> None:
     catalog = catalog_of([0, 3, 7], [0, 1, 2])
     assert [len(rows) for rows in read(catalog, None)[0]] == [2, 2]
     fields = {"x": Field("v", index="i"), "y": Field("y")}
-    told = with_ends_told(catalog, fields, np.asarray([3, 0]), np.asarray([0]))
+    told = with_known_ends(catalog, fields, np.asarray([3, 0]), np.asarray([0]))
     assert [len(rows) for rows in read(told, None)[0]] == [3, 3]
-    as_offsets = with_ends_told(catalog, fields, np.asarray([2, 0]), np.asarray([0]))
+    as_offsets = with_known_ends(catalog, fields, np.asarray([2, 0]), np.asarray([0]))
     assert [len(rows) for rows in read(as_offsets, None)[0]] == [2, 2]
-    assert with_ends_told(catalog, {"y": Field("y")}, np.asarray([3, 0]), np.asarray([0])) == catalog
+    assert with_known_ends(catalog, {"y": Field("y")}, np.asarray([3, 0]), np.asarray([0])) == catalog
 
 
 def test_a_catalog_without_the_index_is_a_mistake_of_the_caller() -> None:

@@ -95,12 +95,12 @@ class BatchJudge:
                 values = (contract.value(key, one, samples, part, rows) for one, part, rows in each)
                 found[key] = [finished(contract, key, value) for value in values]
         for key in later:
-            found[key] = told(contract, key, found[contract.fields[key].told_of or ""])
+            found[key] = told(contract, key, found[contract.fields[key].derived_from or ""])
         return found
 
     def _tells_lengths(self, key: str) -> bool:
         """Whether it tells lengths or padding of ragged samples."""
-        of = self.contract.fields[key].told_of
+        of = self.contract.fields[key].derived_from
         return of is not None and self.contract.fields[of].ragged != "error"
 
     def _remember(

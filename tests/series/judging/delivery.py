@@ -29,7 +29,7 @@ def finished(contract: Contract, key: str, value: Any) -> Any:
 
 def told(contract: Contract, key: str, of: list[Array]) -> list[Array]:
     """The lengths or the padding of the samples of a ragged field."""
-    axis = contract.told_axes[contract.fields[key].told_of or ""]
+    axis = contract.told_axes[contract.fields[key].derived_from or ""]
     lengths = [one.shape[axis] for one in of]
     if contract.fields[key].length_of is not None:
         return [np.asarray(length, np.int64) for length in lengths]
@@ -50,7 +50,7 @@ def unpack(contract: Contract, key: str, found: Any, expected: list[Any], where:
         DisagreementError: the form, a shape or a type differs, or a filling is not 0.
     """
     form, what = contract.fields[key].ragged, f"{key!r} in {where}"
-    if contract.fields[key].told_of is not None or form in ("error", "stack"):
+    if contract.fields[key].derived_from is not None or form in ("error", "stack"):
         return list(_array(found, np.stack(expected).shape, expected[0].dtype, what))
     if form == "list":
         return _listed(found, expected, what)

@@ -109,14 +109,14 @@ class FieldOption:
         return path.removeprefix(word) if self.attr is None and path.startswith(word) else None
 
     @property
-    def told_of(self) -> str | None:
+    def derived_from(self) -> str | None:
         """The key whose padding or lengths this field tells."""
         return self.padding_of or self.length_of
 
     @property
     def has_rows(self) -> bool:
         """Whether its values differ from row to row."""
-        return self.attr is None and not self.constant and self.told_of is None
+        return self.attr is None and not self.constant and self.derived_from is None
 
     @property
     def inherits_axes(self) -> bool:

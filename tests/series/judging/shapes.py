@@ -30,7 +30,7 @@ def check_shapes(contract: Contract) -> dict[str, int]:
     found, is_whole = dict[str, int](), contract.any_samples.kind == "whole"
     several, fixed = set[str](), set[str]()  # not one axis to tell of; one length, whatever the data are
     for key, field in contract.fields.items():
-        if field.told_of is not None or (field.constant and field.index is not None):
+        if field.derived_from is not None or (field.constant and field.index is not None):
             continue
         sets = list(_shapes(contract, key, field))
         differing = sorted({axis for shapes in sets for axis in _check_field(field, shapes)})
@@ -43,7 +43,7 @@ def check_shapes(contract: Contract) -> dict[str, int]:
         several |= {key} if len(differing) > 1 or () in set().union(*sets) else set()
         fixed |= {key} if field.ragged == "error" and not (is_whole and field.has_rows) else set()
     for field in contract.fields.values():
-        if field.told_of in several and contract.fields[field.told_of].ragged != "error":
+        if field.derived_from in several and contract.fields[field.derived_from].ragged != "error":
             raise RefusedError("lengths along several axes, or none")
     _check_bucket(contract, several | fixed)
     return found

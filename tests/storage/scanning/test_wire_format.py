@@ -57,7 +57,7 @@ ATTRS = st.recursive(
 )
 INDEXES = st.lists(
     st.lists(st.integers(0, 2**63 - 1), max_size=3).map(
-        lambda numbers: IndexTable.of_unit(np.sort(np.asarray(numbers, np.int64)), says_ends=True)
+        lambda numbers: IndexTable.of_unit(np.sort(np.asarray(numbers, np.int64)), must_be_ends=True)
     )
     | NAMES.map(IndexTable.broken),
     max_size=3,

@@ -52,7 +52,7 @@ def _table(fid: h5f.FileID, file: str, path: str, reader: ValueReader) -> IndexT
         check_ascending(numbers, column.name, _ENTRIES)
     except BadTableError as error:
         return IndexTable.broken(str(error))
-    return IndexTable.of_unit(numbers, says_ends=_says_ends(numbers, column, reader))
+    return IndexTable.of_unit(numbers, must_be_ends=_says_ends(numbers, column, reader))
 
 
 def _says_ends(numbers: Int64Array, column: TableColumn, reader: ValueReader) -> bool:

@@ -38,7 +38,7 @@ def test_integers_of_any_width_and_order_are_read(
     file.create_dataset("i", data=np.asarray([0, 3, 3, 200], kind), **options)
     found = read(file)
     assert (found.numbers.tolist(), found.numbers.dtype) == ([0, 3, 3, 200], np.int64)
-    assert (found.says_ends.tolist(), found.problems[0]) == ([False], "")
+    assert (found.must_be_ends.tolist(), found.problems[0]) == ([False], "")
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), max_size=8))
@@ -47,7 +47,7 @@ def test_ascending_numbers_are_kept_as_they_are(numbers: list[int]) -> None:
         file["i"] = np.sort(np.asarray(numbers, "u8"))
         found = read(file)
     assert found.numbers.tolist() == sorted(numbers)
-    assert found.says_ends[0] == bool(numbers and min(numbers) > 0)
+    assert found.must_be_ends[0] == bool(numbers and min(numbers) > 0)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_a_size_that_no_file_has_takes_no_memory(file: h5py.File) -> None:
 def test_the_type_of_nwb_tells_ends(file: h5py.File, first: int, kind: str) -> None:
     file["i"] = np.asarray([first, 7])
     file["i"].attrs["neurodata_type"] = np.bytes_(kind)
-    assert read(file).says_ends.tolist() == [first > 0 or kind == "VectorIndex"]
+    assert read(file).must_be_ends.tolist() == [first > 0 or kind == "VectorIndex"]
     file["i"].attrs["neurodata_type"] = kind  # text of variable length
     if first:
-        assert read(file).says_ends.tolist() == [True]
+        assert read(file).must_be_ends.tolist() == [True]
     else:
         with pytest.raises(NeedsProcessError):
             read(file)
