@@ -111,7 +111,7 @@ CHANGES = {
     "a view": lambda sample: sample | {"x": sample["x"].view(-1)},
     "a view of the same shape": lambda sample: sample | {"x": sample["x"][:]},
     "a part": lambda sample: sample | {"x": sample["x"][1:3, ::2]},
-    "not contiguous": lambda sample: sample | {"x": sample["x"].T},
+    "not contiguous": lambda sample: sample | {"x": sample["x"].transpose(0, -1)},
     "expanded": lambda sample: sample | {"x": sample["y"].expand(3, 4)},
     "a gradient": lambda sample: sample | {"x": sample["x"].clone().requires_grad_()},
     "an array": lambda sample: sample | {"x": sample["x"].numpy()},

@@ -166,7 +166,7 @@ def test_other_data_are_an_error_that_says_what_to_do(jobs, whole, name) -> None
     data, message = WRONG[name]
     job = {"data": data, "world": 1, "checkpoint": str(jobs.folder / "whole" / "1-3.ckpt")}
     if name == "files":
-        job["files"] = jobs._files.replace("*", "[0-2]")
+        job["files"] = jobs.files.replace("*", "[0-2]")
     (error,) = jobs.run(f"wrong-{name}", **job)["errors"]
     assert re.search(message, error.splitlines()[0])
     assert "on_other_data='restart_epoch'" in error.splitlines()[0]

@@ -26,7 +26,7 @@ class Jobs:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
         )  # fmt: skip
         self._fixed = {"files": files, "world": 2, **fixed}
-        self.folder = folder
+        self.files, self.folder = files, folder
 
     def run(self, name: str, **job: Any) -> dict[str, Any]:
         """How a job ended, and what its model has seen on each rank, if it came to its end."""
