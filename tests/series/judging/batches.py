@@ -72,12 +72,13 @@ class BatchJudge:
             self._compare(key, stage, numbers, parts, drawn, values, expected[key])
 
     def check_epochs(self, stage: str, one: int, other: int) -> None:
-        """Draws of two epochs differ."""
-        both = [
+        """Draws of two epochs differ, as far as the values show what was drawn."""
+        pairs = [
             (drawn, self._known[stage, other, number])
             for (name, epoch, number), drawn in self._known.items()
             if (name, epoch) == (stage, one) and (stage, other, number) in self._known
         ]
+        both = [pair for pair in pairs if all(drawn.is_certain for drawn in pair)]
         is_same = all((a.sample, a.taken) == (b.sample, b.taken) for a, b in both)
         if is_same and sum(a.choices for a, _ in both) > _LIKELY:
             raise DisagreementError(
