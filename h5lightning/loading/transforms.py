@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -87,7 +88,8 @@ class SampleInfo:
         ids: Iterable[int],
         paths: Iterable[str],
         series: Iterable[str],
-        starts: Iterable[Sequence[int]],
+        rows: Iterable[int],
+        others: Iterable[tuple[int, ...]] | None = None,
         *,
         stage: str,
         epoch: int,
@@ -98,7 +100,8 @@ class SampleInfo:
         set_id, set_path, set_series, set_row, set_stage, set_epoch, set_seed, set_others, set_lender = (
             _SETTERS
         )
-        for number, path, name, (row, *others) in zip(ids, paths, series, starts, strict=True):
+        along = repeat(()) if others is None else others
+        for number, path, name, row, other in zip(ids, paths, series, rows, along):  # noqa: B905 - one may have no end
             info = object.__new__(cls)
             set_id(info, number)
             set_path(info, path)
@@ -107,7 +110,7 @@ class SampleInfo:
             set_stage(info, stage)
             set_epoch(info, epoch)
             set_seed(info, seed)
-            set_others(info, tuple(others))
+            set_others(info, other)
             set_lender(info, lender)
             yield info
 

@@ -104,7 +104,7 @@ def test_infos_are_made_only_for_transforms_that_take_them(option, takes_info):
 
 def test_infos_of_many_samples_are_those_of_each():
     infos = SampleInfo.of_samples(
-        [5, 9], ["a.h5", "b.h5"], ["", "run"], [(2,), (3,)], stage="train", epoch=1, seed=7
+        [5, 9], ["a.h5", "b.h5"], ["", "run"], [2, 3], stage="train", epoch=1, seed=7
     )
     other = SampleInfo(id=9, path="b.h5", series="run", row=3, stage="train", epoch=1, seed=7)
     assert list(infos) == [INFO, other]
