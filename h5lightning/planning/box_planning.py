@@ -23,6 +23,10 @@ from h5lightning.planning.series.axes import row_numbers_of
 
 __all__ = ["other_lengths", "plan_box"]
 
+_TRAJECTORIES = (
+    ". If each entry of axis 0 is a series of its own, such as a trajectory: series=Series(axis=0)"
+)
+
 
 def plan_box(
     compared: ComparedFiles,
@@ -52,7 +56,7 @@ def plan_box(
     if not isinstance(numbers, AlongAxes):
         raise TypeError(f"field {key!r} has rows along the leading axes")
     first = compared.catalog.schema(int(compared.files[0])).dataset(field.path)
-    _check_first_axis(compared, key, field, numbers)
+    _check_axes(compared, key, field, numbers, 0 if first is None else len(first.shape))
     windows = samples.lengths if isinstance(samples, Windows) else (1,)
     sizes = [] if first is None else list(first.shape)
     for axis, length in zip(numbers.axes, windows, strict=False):
@@ -109,22 +113,23 @@ def _ragged(
     return Ragged(mode, rows.mean * row_numbers)
 
 
-def _check_first_axis(compared: ComparedFiles, key: str, field: SingleField, numbers: AlongAxes) -> None:
-    """Raise `SchemaError` if no window lies along axis 0, and its length differs between units."""
-    if 0 in numbers.free_axes:
-        return
+def _check_axes(compared: ComparedFiles, key: str, field: SingleField, numbers: AlongAxes, axes: int) -> None:
+    """Raise `SchemaError` if the length of an axis that no window lies along differs between units.
+
+    Lengths of axis 0 are no part of layouts, and those of the others may differ where ``ragged`` says so.
+    """
     catalog, files = compared.catalog, compared.files
-    lengths = catalog.axis_lengths(field.path, 0)
-    differs = files[lengths[files] != lengths[files[0]]]
-    if differs.size:
-        unit = int(differs[0])
-        raise SchemaError(
-            f"field {key!r}: '/{field.path}' in {catalog.where(unit)} has {lengths[unit]} entries along axis 0, "
-            f"expected {lengths[files[0]]} as in {catalog.where(int(files[0]))}{catalog.more(differs)}. With rows "
-            "along another axis than 0, all files need one length along axis 0, whatever ragged says: samples=Whole() "
-            "delivers datasets of any shapes as they are. If each entry of axis 0 is a series of its own, such as a "
-            "trajectory: series=Series(axis=0)"
-        )
+    for axis in (axis for axis in range(axes) if axis not in numbers.free_axes):
+        lengths = catalog.axis_lengths(field.path, axis)
+        differs = files[lengths[files] != lengths[files[0]]]
+        if differs.size:
+            unit = int(differs[0])
+            raise SchemaError(
+                f"field {key!r}: '/{field.path}' in {catalog.where(unit)} has {lengths[unit]} entries along axis "
+                f"{axis}, expected {lengths[files[0]]} as in {catalog.where(int(files[0]))}{catalog.more(differs)}. "
+                f"With rows along another axis than 0, all files need one length along axis {axis}, whatever ragged "
+                f"says: samples=Whole() delivers datasets of any shapes as they are{_TRAJECTORIES if axis == 0 else ''}"
+            )
 
 
 def other_lengths(

@@ -319,6 +319,17 @@ def test_whole_series_of_one_length_are_joined(tmp_path):
     dataset.close()
 
 
+@pytest.mark.parametrize("samples", [Rows(axis=1), Whole(axis=1)])
+@pytest.mark.parametrize("lengths", [(4, 2), (2, 4)])
+def test_ragged_says_nothing_of_axes_beside_rows_along_another_axis(tmp_path, samples, lengths):
+    """The second file would be cut, or read beyond its end."""
+    for number, length in enumerate(lengths):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = np.zeros((2, 9, length))
+    with pytest.raises(SchemaError, match=f"has {lengths[1]} entries along axis 2, expected {lengths[0]}"):
+        H5Dataset(str(tmp_path / "*.h5"), {"x": Field("x", ragged="pad")}, samples, index_dir=str(tmp_path))
+
+
 def test_files_must_agree_in_the_axes_without_windows(recordings, tmp_path):
     with h5py.File(tmp_path / "3.h5", "w") as file:
         file["x"] = np.zeros((4, 60), "f4")

@@ -27,7 +27,9 @@ def saved_parts(path: str, contract: Contract) -> tuple[str, Parts | None]:
         numbers.setdefault(os.path.basename(contract.paths[one.file]), []).append(number)
     for name, rows in plain["rows"].items():
         expect(
-            f"rows of series in the manifest, {name}", rows, [contract.series[n].rows for n in numbers[name]]
+            f"rows of series in the manifest, {name}",
+            rows,
+            [contract.series[n].rows for n in numbers.get(name, [])],
         )
     parts: Parts = {}
     for split, saved in plain["splits"].items():
@@ -35,7 +37,7 @@ def saved_parts(path: str, contract: Contract) -> tuple[str, Parts | None]:
             return plain["by"], None
         parts[split] = {}
         for name in saved.get("files", ()):
-            parts[split] |= {number: [(0, contract.series[number].rows)] for number in numbers[name]}
+            parts[split] |= {number: [(0, contract.series[number].rows)] for number in numbers.get(name, [])}
         for name, ranges in saved.get("series", {}).items():
             chosen = [numbers[name][place] for first, stop in ranges for place in range(first, stop)]
             parts[split] |= {number: [(0, contract.series[number].rows)] for number in chosen}
