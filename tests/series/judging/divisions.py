@@ -77,6 +77,8 @@ def _flags(options: Mapping[str, Any], get: Get, rows: int) -> list[Border]:
         flags = get(path)
         if flags.shape != (rows,):
             raise RefusedError("one flag for each row")
+        if not np.isin(flags, (0, 1)).all():
+            raise RefusedError("flags are 0 or 1")
         found |= flags.astype(bool)
     pairs, start = [], 0
     for row in range(rows):
