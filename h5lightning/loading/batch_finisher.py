@@ -16,7 +16,6 @@ from h5lightning.loading.ragged_delivery import RaggedDelivery
 from h5lightning.loading.sample_views import as_samples, collate_changed
 from h5lightning.loading.transform_calls import TransformCalls
 from h5lightning.loading.transforms import Transforms
-from h5lightning.options import Whole, Windows
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.protocol import Reader
@@ -53,9 +52,7 @@ class BatchFinisher:
     def is_drawn(self) -> bool:
         """Whether anything is drawn for each sample and epoch before it is read."""
         samples = self.index.samples
-        return (isinstance(samples, Windows) and samples.jitter) or (
-            isinstance(samples, Whole) and samples.take is not None
-        )
+        return samples.jitter or samples.take is not None
 
     def draws(self, epoch: int) -> SampleDraws | None:
         """What is drawn for each sample of an epoch; None where nothing is drawn."""

@@ -11,7 +11,6 @@ import torch
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.loading.ragged_batch import RaggedValues
-from h5lightning.options import Windows
 from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.box_field import window_axes_of
 from h5lightning.planning.draws import SampleDraws
@@ -39,9 +38,8 @@ class SampleStarts:
     @classmethod
     def of(cls, index: SampleIndex, fields: Fields, parts: Iterable[Segments]) -> SampleStarts:
         """The starts of samples of these fields; windows end at the borders of ``parts``, and with their series."""
-        pad, samples = index.reach.pad, index.samples
-        is_drawn = isinstance(samples, Windows) and samples.jitter
-        borders = Borders.of(index, parts) if pad is not None or is_drawn else None
+        pad = index.reach.pad
+        borders = Borders.of(index, parts) if pad is not None or index.samples.jitter else None
         rows = [plan for plan in fields.plans if row_field_of(plan) is not None]
         return cls(index, borders, {plan.key: plan for plan in rows if pad == "zero"})
 
@@ -62,8 +60,7 @@ class SampleStarts:
 
     def shifts(self, draws: SampleDraws | None) -> Callable[[Int64Array], Int64Array] | None:
         """Ids of samples → rows from the start of the cell of each to its drawn start; None where none is drawn."""
-        samples = self.index.samples
-        is_drawn = isinstance(samples, Windows) and samples.jitter and draws is not None and draws.jitters
+        is_drawn = draws is not None and draws.jitters and self.index.samples.jitter
         return partial(self._shifts, draws=draws) if is_drawn else None
 
     def put_zeros(

@@ -42,6 +42,8 @@ class Rows(_Said):
 
     axis: int = 0
     kind: ClassVar[str] = "rows"
+    jitter: ClassVar[bool] = False
+    take: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -81,6 +83,7 @@ class Windows(_Said):
     pad: str | None = None
     jitter: bool = False
     kind: ClassVar[str] = "windows"
+    take: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -176,6 +179,7 @@ class Whole(_Said):
     axis: int = 0
     take: int | None = None
     kind: ClassVar[str] = "whole"
+    jitter: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         make_plain(self)

@@ -10,7 +10,6 @@ import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import Frozen
-from h5lightning.options import Windows
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import RowField
@@ -128,8 +127,7 @@ class Borders(Frozen):
         room = Room(rows - self.cuts[part], self.cuts[part + 1] - 1 - rows, self.is_end[part], units)
         if grid is not None and where.cell is not None:
             room = replace(room, others=grid.starts(units, where.cell), other_lengths=grid.lengths[units])
-        samples = self.index.samples
-        if draws is None or not draws.jitters or not isinstance(samples, Windows) or not samples.jitter:
+        if draws is None or not draws.jitters or not self.index.samples.jitter:
             return room
         return self._drawn(room, where, ids, draws)
 

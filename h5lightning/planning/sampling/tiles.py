@@ -215,9 +215,8 @@ class _TileMaker:
         samples = index.samples
         self._strides = samples.strides if isinstance(samples, Windows) else (1,)
         windows = (index.reach.span_rows, *(samples.lengths[1:] if isinstance(samples, Windows) else ()))
-        is_drawn = isinstance(samples, Windows) and samples.jitter
         reached = zip(windows, self._strides, strict=True)
-        self._windows = tuple(window + (stride - 1) * is_drawn for window, stride in reached)
+        self._windows = tuple(window + (stride - 1) * samples.jitter for window, stride in reached)
 
     def __call__(self, unit: int, low: int, high: int) -> tuple[Int64Array, Int64Array]:
         """The first windows and the sizes of the tiles of a range of samples of a series, ``(tiles, axes)`` each."""

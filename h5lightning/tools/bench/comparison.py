@@ -221,9 +221,9 @@ class Comparison:
             return "rows along another axis than the first, and windows along several axes, take more than a few lines"
         if any(field.index_rows for field in self.data.stored):
             return "rows that an index divides take more than a few lines"
-        if isinstance(samples, Windows) and samples.jitter:
+        if samples.jitter:
             return "windows whose starts are drawn anew in each epoch take more than a few lines"
-        if isinstance(samples, Whole) and samples.take is not None:
+        if samples.take is not None:
             return "rows that are drawn of each series take more than a few lines"
         # Of whole series, it makes a list.
         is_list = isinstance(samples, Whole)

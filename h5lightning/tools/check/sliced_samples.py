@@ -46,8 +46,7 @@ def is_sliced(run: CheckRun, whole: FieldPlan, plan: StoredField) -> bool:
     """Whether the samples of a field, a part of ``whole``, are compared one by one with slices of h5py."""
     if isinstance(plan, (BoxField, RunField)) or whole.ragged is not None:
         return True
-    is_drawn = isinstance(run.index.samples, Windows) and run.index.samples.jitter
-    return isinstance(plan, RowField) and (run.index.reach.pad is not None or is_drawn)
+    return isinstance(plan, RowField) and (run.index.reach.pad is not None or run.index.samples.jitter)
 
 
 def cell_starts(run: CheckRun, drawn: DrawnUnit, lengths: Int64Array) -> Int64Array:
