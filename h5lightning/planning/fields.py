@@ -147,6 +147,12 @@ class FieldPlan(Frozen):
         """Number of the form that a file has."""
         return 0 if self.form_of is None else int(self.form_of[file])
 
+    def forms_in(self, files: Int64Array) -> Int64Array:
+        """The number of the form that each of some files has, ``(N,)``."""
+        return (
+            np.zeros(len(files), np.int64) if self.form_of is None else self.form_of[files].astype(np.int64)
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class StoredField(FieldPlan):

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.loading.fields.box_requests import boxes_of, whole_boxes
+from h5lightning.loading.fields.box_requests import Boxes, whole_boxes
 from h5lightning.loading.fields.field_decoder import FieldDecoder
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import LocatedBatch
@@ -36,7 +35,7 @@ class BoxReader(FieldReader):
             yield from self._decoded(self._decoder, batch, boxes)
             return
         every = np.arange(len(batch.slots))
-        part = boxes_of(plan, plan.forms[0], batch, boxes, every, batch.slots, self.context.runs)
+        part = Boxes(plan, plan.forms[0], batch, boxes, every, batch.slots).requests(self.context.runs)
         yield part.asked
         for put in part.finish:
             put()
@@ -45,24 +44,17 @@ class BoxReader(FieldReader):
         self, decoder: FieldDecoder, batch: LocatedBatch, boxes: Array
     ) -> Iterator[Sequence[RowRequest]]:
         """Read stored numbers, those of each form into a buffer of its own, and decode them."""
-        plan, forms = self.plan, self._forms(batch)
+        plan, forms = self.plan, self.plan.forms_in(batch.units).repeat(batch.sizes)
         found = []
         for number in np.unique(forms).tolist():
             which, form = np.flatnonzero(forms == number), plan.forms[number]
             dtype = np.dtype(form.dtype).newbyteorder("=")
             stored = np.empty((len(which), *boxes.shape[1:]), dtype)
             slots = np.arange(len(which))
-            part = boxes_of(plan, form, batch, stored, which, slots, self.context.runs)
+            part = Boxes(plan, form, batch, stored, which, slots).requests(self.context.runs)
             found.append((which, number, stored, part))
         yield [request for *_, part in found for request in part.asked]
         for which, number, stored, part in found:
             for put in part.finish:
                 put()
             boxes[batch.slots[which]] = decoder.entries(stored, number, batch, which)
-
-    def _forms(self, batch: LocatedBatch) -> Int64Array:
-        """The number of the form in which the file of each sample stores the field, ``(N,)``."""
-        form_of = self.plan.form_of
-        if form_of is None:
-            return np.zeros(len(batch.slots), np.int64)
-        return form_of[batch.units].astype(np.int64).repeat(batch.sizes)

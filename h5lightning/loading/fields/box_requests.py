@@ -22,7 +22,7 @@ from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.fields import StoredForm
 from h5lightning.storage.readers.box_request import BoxRequest, DatasetArray
 
-__all__ = ["BoxRequests", "boxes_of", "whole_boxes"]
+__all__ = ["BoxRequests", "Boxes", "whole_boxes"]
 
 Array = npt.NDArray[Any]
 
@@ -55,15 +55,7 @@ class BoxRequests:
         self.finish.extend(other.finish)
 
 
-def boxes_of(
-    plan: BoxField,
-    form: StoredForm,
-    batch: LocatedBatch,
-    out: Array,
-    which: Int64Array,
-    slots: Int64Array,
-    runs: RunRows | None = None,
-) -> BoxRequests:
+class Boxes:
     """The boxes of some samples of a batch.
 
     Args:
@@ -73,18 +65,7 @@ def boxes_of(
         out: the buffer, ``(M, *sizes, *element_shape)``, of any type that a reader can fill.
         which: the samples, by their index in the batch, ascending, ``(n,)``.
         slots: the slot of each in the buffer, ``(n,)``.
-        runs: finds rows of files that go on where others end; None if no files are joined.
     """
-    boxes = _Boxes(plan, form, batch, out, which, slots)
-    if runs is not None and plan.steps is not None:
-        return boxes.in_runs(runs)
-    if plan.dilation > 1 and len(plan.offsets) > 1:
-        return BoxRequests([boxes.step(number) for number in range(len(plan.offsets))], [])
-    return boxes.windows()
-
-
-class _Boxes:
-    """Makes the requests of `boxes_of`."""
 
     def __init__(
         self,
@@ -114,7 +95,16 @@ class _Boxes:
             room.clipped(plan)[which] if clips and room is not None else offsets[None].repeat(len(which), 0)
         )
 
-    def windows(self) -> BoxRequests:
+    def requests(self, runs: RunRows | None = None) -> BoxRequests:
+        """What to read, and what to do with it; ``runs`` finds rows of files that go on where others end."""
+        plan = self._plan
+        if runs is not None and plan.steps is not None:
+            return self._in_runs(runs)
+        if plan.dilation > 1 and len(plan.offsets) > 1:
+            return BoxRequests([self._step(number) for number in range(len(plan.offsets))], [])
+        return self._windows()
+
+    def _windows(self) -> BoxRequests:
         """Windows whose steps follow each other."""
         room = self._batch.room
         clipped = None if room is None else room.has_padding(self._plan)[self._which]
@@ -126,19 +116,19 @@ class _Boxes:
             found.add(*self._clipped(number))
         return found
 
-    def step(self, number: int) -> RowRequest:
+    def _step(self, number: int) -> RowRequest:
         """One step of all windows."""
         starts = self._starts.copy()
         starts[:, self._plan.row_axis] += self._offsets[:, number]
         out, sizes = self._step_of(self._out, number)
         return self._boxes(self._files, starts, sizes, self._slots, out)
 
-    def in_runs(self, runs: RunRows) -> BoxRequests:
+    def _in_runs(self, runs: RunRows) -> BoxRequests:
         """Windows that may reach into other files: those inside of their file, and single steps of the others."""
         plan, batch = self._plan, self._batch
         _, rows = runs.divided(batch, self._all_offsets(), plan.offsets)
         if rows is None:
-            return self.windows()
+            return self._windows()
         count = len(plan.offsets)
         number_of = np.full(len(batch.slots), -1)  # of each slot of the batch, among the samples
         number_of[batch.slots[self._which]] = np.arange(len(self._which))

@@ -51,21 +51,31 @@ class BoxRunReader(FieldReader):
 
     def layout(self, batch: LocatedBatch) -> RaggedLayout | None:
         """See `FieldReader.layout`."""
-        plan = self.plan
-        if plan.ragged is None:
-            return None
-        found = plan.runs.of(batch)
-        shapes = np.tile(np.asarray(plan.sample_shape, np.int64), (len(batch.slots), 1))
-        shapes[batch.slots, plan.window_axes[0]] = found.counts
-        return RaggedLayout.of(shapes)
+        return self._located(batch)[1]
+
+    def _located(self, batch: LocatedBatch) -> tuple[SampleRows, RaggedLayout | None]:
+        """The rows of each sample of a batch, and where they go, found once for the buffer and for what fills it."""
+        known: Any = batch.kept.get(self)
+        if known is None:
+            plan, found = self.plan, self.plan.runs.of(batch)
+            layout = None
+            if plan.ragged is not None:
+                shapes = np.tile(np.asarray(plan.sample_shape, np.int64), (len(batch.slots), 1))
+                shapes[batch.slots, plan.window_axes[0]] = found.counts
+                layout = RaggedLayout.of(shapes)
+            known = batch.kept[self] = found, layout
+        located: tuple[SampleRows, RaggedLayout | None] = known
+        return located
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
-        found = self.plan.runs.of(batch)
+        found, layout = self._located(batch)
         files = np.arange(len(batch.units)).repeat(batch.sizes).tolist()
         ends = np.cumsum(found.counts)
         samples, asked = [], []
-        for number, (file, target) in enumerate(zip(files, self._targets(batch, out, found), strict=True)):
+        for number, (file, target) in enumerate(
+            zip(files, self._targets(batch, out, found, layout), strict=True)
+        ):
             firsts = int(found.firsts[number])
             rows = (
                 None if found.rows is None else found.rows[ends[number] - found.counts[number] : ends[number]]
@@ -80,9 +90,11 @@ class BoxRunReader(FieldReader):
         for sample in samples:
             self._put(batch, sample)
 
-    def _targets(self, batch: LocatedBatch, out: Array, found: SampleRows) -> Iterator[Array]:
+    def _targets(
+        self, batch: LocatedBatch, out: Array, found: SampleRows, layout: RaggedLayout | None
+    ) -> Iterator[Array]:
         """The place of each sample in the buffer, with all axes of the dataset."""
-        plan, layout = self.plan, self.layout(batch)
+        plan = self.plan
         for number, slot in enumerate(batch.slots.tolist()):
             sizes = list(plan.sizes)
             sizes[plan.row_axis] = int(found.counts[number])

@@ -94,10 +94,7 @@ class FieldDecoder:
             raise self._explained(error, stored, form, where) from None
 
     def _parts(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[_Part]:
-        form_of = self._plan.form_of
-        forms = (
-            np.zeros(len(batch.units), np.int64) if form_of is None else form_of[batch.units].astype(np.int64)
-        )
+        forms = self._plan.forms_in(batch.units)
         by_column: dict[DatasetColumn, list[int]] = {}
         for file, form in enumerate(forms.tolist()):
             by_column.setdefault(self._columns[form], []).append(file)
