@@ -20,7 +20,7 @@ __all__ = ["RaggedDelivery"]
 
 
 class RaggedDelivery:
-    """Delivers the fields of a dataset whose samples may have different shapes, and what is told of them.
+    """Delivers the fields of a dataset whose samples may have different shapes, their lengths and their padding.
 
     Args:
         fields: all fields.
@@ -88,7 +88,7 @@ class RaggedDelivery:
     def put_back(
         self, batch: Any, columns: Mapping[str, list[Any]], order: Sequence[str], ids: Int64Array
     ) -> dict[str, Any]:
-        """A collated batch with the values that were taken out of its samples, and what is told of them.
+        """A collated batch with the values that were taken out of its samples, their lengths and their padding.
 
         Args:
             batch: the other entries.
@@ -106,7 +106,7 @@ class RaggedDelivery:
         return delivered
 
     def add_derived(self, samples: Sequence[Any]) -> None:
-        """Add to each sample what is told of its fields: of one sample alone, nothing is padding."""
+        """Add the lengths and the padding of fields to each sample: of one sample alone, nothing is padding."""
         for sample in samples:
             for key, plan in self._derived.items() if isinstance(sample, dict) else ():
                 value = sample.get(plan.of)
@@ -129,7 +129,7 @@ class RaggedDelivery:
                 )
 
     def collated(self, samples: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """What is delivered of single samples, for each of these fields in them and what is told of them."""
+        """What is delivered of single samples, for each of these fields in them, their lengths and their padding."""
         nowhere = np.full(len(samples), -1)
         for key in self._modes:
             if key in samples[0]:

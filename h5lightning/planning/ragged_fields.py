@@ -1,4 +1,4 @@
-"""Kinds of fields whose samples may have different shapes, and what is told of them."""
+"""Kinds of fields whose samples may have different shapes, and of their lengths and padding."""
 
 from __future__ import annotations
 
