@@ -6,6 +6,8 @@ The public types, from the outside in::
     ├── Split               how rows are divided into train, val and test, without leakage
     ├── Shuffle             the order of training samples
     ├── Access              how files are opened and trusted
+    ├── Table               labels, groups and splits in a table beside the files
+    ├── Normalize           how numbers are normalised, by statistics of the rows of train
     └── H5Dataset           the samples as a torch Dataset; read_batch(positions) → {key: (N, …) tensor}
         ├── Field           one entry of a sample: a dataset, steps of a window of it, or an attribute
         ├── Rows, Windows, Whole    the layout of samples in a series
@@ -30,7 +32,18 @@ if TYPE_CHECKING:
     from h5lightning.datamodule.module import H5DataModule
     from h5lightning.errors import H5LightningError
     from h5lightning.loading.h5_dataset import H5Dataset
-    from h5lightning.options import Access, Field, Rows, Series, Shuffle, Split, Whole, Windows
+    from h5lightning.options import (
+        Access,
+        Field,
+        Normalize,
+        Rows,
+        Series,
+        Shuffle,
+        Split,
+        Table,
+        Whole,
+        Windows,
+    )
     from h5lightning.planning.index import SampleIndex
 
 __all__ = [
@@ -39,11 +52,13 @@ __all__ = [
     "H5DataModule",
     "H5Dataset",
     "H5LightningError",
+    "Normalize",
     "Rows",
     "SampleIndex",
     "Series",
     "Shuffle",
     "Split",
+    "Table",
     "Whole",
     "Windows",
     "errors",

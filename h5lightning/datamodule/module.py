@@ -21,7 +21,7 @@ from h5lightning.datamodule.sample_location import SampleLocation
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.loading.sample_dataset import SampleDataset
-from h5lightning.options import Access, Shuffle, Split
+from h5lightning.options import Access, Shuffle, Split, Table
 from h5lightning.options.checks import check_int
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import SamplesOption
@@ -78,6 +78,11 @@ class H5DataModule(LightningDataModule):
         series: what a series is, whose border no window crosses: `Series`, or a mapping with its keys. ``file``: each
             file, even if a table beside the data divides it into episodes. None: each file too, but `Windows` are an
             error where there is such a table. A ``*`` in the paths of the fields makes each match a series.
+        table: a `Table` beside the files, or a mapping with its keys.
+        where: key of a field, or path → which rows count: ``"finite"``, ``(low, below)``, a list of values, or True for
+            a mask. A sample counts only if all rows that it reads do.
+        normalize: key of a field → ``"standard"``, ``"minmax"``, ``"quantile"`` or `Normalize`: its numbers are
+            normalised by statistics of the rows of train; see `statistics`.
 
     Raises:
         OptionError: an option has a value that it does not accept.
@@ -112,6 +117,9 @@ class H5DataModule(LightningDataModule):
         index_dir: str | None = None,
         on_other_data: str = "raise",
         series: SeriesOption | dict[str, Any] = None,
+        table: Table | dict[str, Any] | None = None,
+        where: dict[str, Any] | None = None,
+        normalize: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         options = DataModuleOptions.of(locals())
@@ -119,7 +127,7 @@ class H5DataModule(LightningDataModule):
         (
             files, fields, samples, split, batch_size, num_workers, threads, shuffle, reader, dtype, access, provenance,
             as_tuple, tail, eval_tail, drop_last, pin_memory, persistent_workers, prefetch_factor,
-            multiprocessing_context, timeout_s, seed, index_dir, on_other_data, series,
+            multiprocessing_context, timeout_s, seed, index_dir, on_other_data, series, table, where, normalize,
         ) = options.hyperparameters(fields)  # fmt: skip
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
         self._options = options

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning.errors import OptionError
-from h5lightning.options import Access, Field, Shuffle, Split
+from h5lightning.options import Access, Field, Normalize, Shuffle, Split, Table
 from h5lightning.options.checks import (
     MOST_IN_BATCH,
     check_bool,
@@ -27,11 +27,14 @@ from h5lightning.options.coerce import (
     SeriesOption,
     coerce,
     coerce_fields,
+    coerce_normalize,
     coerce_samples,
     coerce_series,
+    coerce_table,
     split_for,
 )
 from h5lightning.options.samples import STAGES, SamplesOption
+from h5lightning.options.where import Where, coerce_where
 
 __all__ = ["MOST_PROCESSES", "DataModuleOptions", "plain_batch_size"]
 
@@ -108,6 +111,9 @@ class DataModuleOptions:
     index_dir: str | None = None
     on_other_data: str = _option("raise", _unchanged)
     series: SeriesOption = _option(None, coerce_series)
+    table: Table | None = _option(None, coerce_table)
+    where: Where | None = _option(None, coerce_where)
+    normalize: dict[str, Normalize] | None = _option(None, coerce_normalize)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> DataModuleOptions:

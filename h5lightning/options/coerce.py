@@ -9,17 +9,21 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_choice, did_you_mean
 from h5lightning.options.field import Field
+from h5lightning.options.normalize import Normalize
 from h5lightning.options.samples import STAGES, Rows, Samples, SamplesOption, StageSamples, Whole, Windows
 from h5lightning.options.series import Series
 from h5lightning.options.split import Split
+from h5lightning.options.table import Table
 
 __all__ = [
     "SeriesOption",
     "coerce",
     "coerce_fields",
+    "coerce_normalize",
     "coerce_one_samples",
     "coerce_samples",
     "coerce_series",
+    "coerce_table",
     "split_for",
 ]
 
@@ -144,6 +148,31 @@ def coerce_series(value: object) -> SeriesOption:
     if not isinstance(value, (Series, Mapping)):
         raise OptionError(f"series must be 'file', Series or a mapping with its keys, found {value!r}")
     return coerce(Series, value, "series")
+
+
+def coerce_table(value: object) -> Table | None:
+    """The table beside the files: `Table`, a mapping with its keys, or None.
+
+    Raises:
+        OptionError: anything else, or an unknown key.
+    """
+    return None if value is None else coerce(Table, value, "table")
+
+
+def coerce_normalize(value: object) -> dict[str, Normalize] | None:
+    """Field key → `Normalize`, from a mapping of keys to its kind, to options or to mappings with their keys.
+
+    Raises:
+        OptionError: anything else, or an unknown key.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise OptionError(
+            f"normalize must map keys of fields to 'standard', 'minmax', 'quantile' or Normalize(…), found {value!r}"
+        )
+    options = {str(key): {"kind": one} if isinstance(one, str) else one for key, one in value.items()}
+    return {key: coerce(Normalize, one, f"normalize.{key}") for key, one in options.items()} or None
 
 
 def coerce_fields(value: object) -> dict[str, Field] | None:

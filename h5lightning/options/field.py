@@ -7,12 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, clean_path, make_plain
+from h5lightning.options.checks import (
+    LARGEST_INT,
+    check_bool,
+    check_choice,
+    check_int,
+    check_text,
+    clean_path,
+    make_plain,
+)
 
 __all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
 
 _RAGGED = ("error", "list", "stack", "pad", "concat")
-_PADDING, _LENGTH = "pad:", "length:"
+_DECODINGS = ("stored", "cf", "image", "bytes")
+_LAYOUTS = ("HWC", "CHW")
+_PADDING, _LENGTH, _TABLE = "pad:", "length:", "table:"
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 JOINS = ("last", "first", "concat")
@@ -26,7 +36,8 @@ class Field:
     Args:
         path: path of the dataset in the file; with ``attr``, of the object that carries the attribute. A ``*`` makes
             each match a series: ``data/*/actions``. ``pad:KEY`` for the padding of the field ``KEY``, ``length:KEY``
-            for the lengths of its ragged samples. A list of paths makes one tensor of several datasets, see ``join``.
+            for the lengths of its ragged samples, ``table:COLUMN`` for a column of the table beside the files. A list
+            of paths makes one tensor of several datasets, see ``join``.
         attr: name of an attribute, whose value is the same for each sample of a series.
         steps: ``(start, stop)``, steps of the window relative to its first row, so that two fields can share one
             dataset; they may be negative, or lie beyond its length.
@@ -46,8 +57,9 @@ class Field:
         decode: ``"cf"`` to decode the stored numbers as the attributes of each file say (``scale_factor``,
             ``add_offset``, ``_FillValue``, ``missing_value``, ``valid_range``, ``_Unsigned``; of NWB ``conversion`` and
             ``offset``): computed in float64, rounded once to ``dtype`` (default float32), with NaN for missing values.
-            ``"stored"`` to deliver the stored numbers, whatever these attributes say. None for an error if the
-            attributes say that the stored numbers are not the values.
+            ``"image"`` to decode the JPEG or PNG of each row: uint8, RGB or gray; see ``layout``. ``"bytes"`` for the
+            bytes of each row, a list of N ``bytes``. ``"stored"`` to deliver the stored numbers, whatever these
+            attributes say. None for an error if the attributes say that the stored numbers are not the values.
         axis: the axis along which the rows of this field lie, if it is not that of ``samples``; for windows along
             several axes, as many. A field that says ``axis``, ``series_axis`` or ``constant`` inherits neither axis.
         series_axis: the axis of this field whose entries are series, if it is not that of ``series``.
@@ -55,9 +67,17 @@ class Field:
             of an episode.
         index: path of the dataset that divides this one into rows of unequal length: the end of each row (VectorIndex
             of NWB), or n + 1 offsets. A sample is then one of these rows, ``(length, …)``; see ``ragged``.
+        categories: deliver the number of the category of each value, int64: True for all values that occur in any file,
+            sorted, or a list of values in the order of their numbers. For text, for codes with a list of names beside
+            them, for whole numbers.
+        unknown: the number of values that are no category, such as -1; None for an error.
+        layout: of decoded images: ``"HWC"`` or ``"CHW"``, the order of height, width and channels.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("axis", "series_axis", "extra_rows", "join", "index")
+    later: ClassVar[tuple[str, ...]] = (
+        *("axis", "series_axis", "extra_rows", "join", "index"),
+        *("categories", "unknown", "layout"),
+    )
 
     path: str | Sequence[str] = ""
     attr: str | None = None
@@ -72,6 +92,9 @@ class Field:
     extra_rows: int = 0
     join: str = "last"
     index: str | None = None
+    categories: bool | Sequence[str | int] | None = None
+    unknown: int | None = None
+    layout: str = "HWC"
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -97,7 +120,9 @@ class Field:
             check_choice("field.dtype", self.dtype, DTYPES)
         check_choice("field.ragged", self.ragged, _RAGGED)
         if self.decode is not None:
-            check_choice("field.decode", self.decode, ("stored", "cf"))
+            check_choice("field.decode", self.decode, _DECODINGS)
+        check_choice("field.layout", self.layout, _LAYOUTS)
+        self._check_categories()
         self._check_axes()
         check_text("field.index", self.index)
         if self.index is not None:
@@ -156,6 +181,11 @@ class Field:
         return self._after(_LENGTH)
 
     @property
+    def table_column(self) -> str | None:
+        """The column of the table beside the files (``table:COLUMN``); else None."""
+        return self._after(_TABLE)
+
+    @property
     def derived_from(self) -> str | None:
         """The key of the field whose padding or lengths these are; else None."""
         return self.padding_of if self.length_of is None else self.length_of
@@ -163,6 +193,24 @@ class Field:
     def _after(self, word: str) -> str | None:
         is_word = isinstance(self.path, str) and self.path.startswith(word) and self.attr is None
         return str(self.path).removeprefix(word) if is_word else None
+
+    def _check_categories(self) -> None:
+        values: Any = self.categories
+        if values is False:
+            values = None
+            object.__setattr__(self, "categories", None)
+        if values is None or values is True:
+            if values is None and self.unknown is not None:
+                raise OptionError(f"field.unknown={self.unknown!r} is for a field with categories")
+        else:
+            object.__setattr__(self, "categories", _category_list(values))
+        if self.unknown is not None:
+            check_int("field.unknown", self.unknown, at_least=-LARGEST_INT)
+        if values is not None and self.decode is not None:
+            raise OptionError(
+                f"field.categories and field.decode={self.decode!r}: the categories are of the values as the file "
+                "means them: remove decode"
+            )
 
     def _check_axes(self) -> None:
         if self.series_axis is not None:
@@ -256,7 +304,22 @@ def _check_names(name: str, value: object) -> None:
                 raise OptionError(f"{name} must be a list of names, found {one!r} in {value!r}")
 
 
+def _category_list(values: object) -> tuple[str | int, ...]:
+    """The values of categories in the order of their numbers."""
+    if not isinstance(values, list) or not values:
+        raise OptionError(
+            f"field.categories must be true, for all values that occur, or a list of values; found {values!r}"
+        )
+    kinds = {type(one) for one in values}
+    if kinds - {str, int} or len(kinds) > 1:
+        raise OptionError(f"field.categories must list texts, or whole numbers; found {values!r}")
+    if len(set(values)) < len(values):
+        twice = next(one for one in values if values.count(one) > 1)
+        raise OptionError(f"field.categories names {twice!r} twice: {values!r}")
+    return tuple(values)
+
+
 def _listed(value: object) -> object:
     """A tuple of names as the list that users write; anything else as it is."""
-    is_names = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    is_names = isinstance(value, tuple) and all(isinstance(one, (str, int)) for one in value)
     return list(value) if is_names and isinstance(value, tuple) else value

@@ -31,7 +31,9 @@ class Split:
             order), ``sample`` (random rows), or ``auto``: file if there are enough, else series, else block.
         order: ``random``, or ``path`` to assign files to train, val and test in path order.
         keep_together: ``path:REGEX`` (first capture group, in the path of the file) or ``attr:NAME`` (of the matched
-            object of a series, of what lies above it, else of the file); what has the same value goes to one split.
+            object of a series, of what lies above it, else of the file); ``field:PATH`` (a dataset with one value for
+            each row: rows of one value go to one split, and a window counts only if all its rows are in one part) or
+            ``table:COLUMN`` (of the table beside the files). What has the same value goes to one split.
         gap: with ``by="block"``, rows left out between two parts of a series.
         folds: number of parts into which the rows outside of the test split are cut.
         fold: the part, counted from 0, that is val.
@@ -41,7 +43,8 @@ class Split:
             ``split``.
         given: split → path of the dataset that lists its series, in each file: names as text (``demo_3``, or what the
             ``*`` matched), or numbers. Keys are ``train``, ``val`` (also ``valid``, ``validation``, ``dev``) and
-            ``test``. Series in no list are unused. ``val`` and ``test`` then have no defaults; giving other sizes is an
+            ``test``. Or ``table:COLUMN``: the column of the table beside the files that has these names. Series in no
+            list are unused. ``val`` and ``test`` then have no defaults; giving other sizes is an
             error.
     """
 
@@ -79,11 +82,8 @@ class Split:
 
     def _read_given(self, given: object) -> None:
         """Give the keys their common names, and check that nothing else says what goes where."""
-        if isinstance(given, str) and given.startswith("table:"):
-            raise OptionError(
-                f"split.given={given!r} is not available yet; use a mapping of splits to datasets"
-            )
-        paths = _given_paths(given)
+        is_table = isinstance(given, str) and given.startswith("table:") and given != "table:"
+        paths = given if is_table else _given_paths(given)
         if not paths:  # a configuration that lists nothing
             object.__setattr__(self, "given", None)
             return
@@ -133,10 +133,10 @@ class Split:
         if self.keep_together is None:
             return
         kind, _, rule = self.keep_together.partition(":")
-        if kind not in ("path", "attr") or not rule:
+        if kind not in ("path", "attr", "field", "table") or not rule:
             raise OptionError(
-                f"split.keep_together must be 'path:REGEX' or 'attr:NAME', found {self.keep_together!r}"
-                + (" ('field:PATH' is not available yet)" if kind == "field" else "")
+                "split.keep_together must be 'path:REGEX', 'attr:NAME', 'field:PATH' or 'table:COLUMN', found "
+                f"{self.keep_together!r}"
             )
 
 
