@@ -12,11 +12,12 @@ import warnings
 from pathlib import Path
 
 from judging.campaign import run
-from judging.drawing import KINDS, STYLES
+from judging.drawing import KINDS, STYLES, TOPICS
 
 
 def main() -> int:
     """Run the campaign."""
+    every = (*STYLES, *TOPICS)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=2000, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which ones (%(default)s)")
@@ -25,7 +26,7 @@ def main() -> int:
         "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument(
-        "--styles", nargs="+", choices=STYLES, default=STYLES, metavar="STYLE", help=f"of {', '.join(STYLES)}"
+        "--styles", nargs="+", choices=every, default=every, metavar="STYLE", help=f"of {', '.join(every)}"
     )
     parser.add_argument(
         "--no-shrink", action="store_true", help="print the first case that fails, as it was drawn"

@@ -54,7 +54,7 @@ def _row_axis(contract: Contract, field: FieldOption) -> int:
     if not field.has_rows or field.index is not None:
         return 0
     one = contract.series[0]
-    rank = contract.dataset(one.file, field.paths[0], one.text).ndim
+    rank = contract.files.get(one.file, field.paths[0], one.text).ndim
     axes, series_axis = contract.axes(field, contract.any_samples, rank)
     return axes[0] - (series_axis is not None and series_axis < axes[0])
 
@@ -107,7 +107,7 @@ def _fixed_shape(contract: Contract, series: int, field: FieldOption, samples: S
     one, found = contract.series[series], list[Array]()
     time: tuple[int, ...] = ()
     for path in field.paths:
-        data = contract.dataset(one.file, path, one.text)
+        data = contract.files.seen_by(field, one.file, path, one.text)
         axes, series_axis = contract.axes(field, samples, data.ndim)
         shape = list(data.shape)
         first, stop = field.steps or (0, samples.lengths[0])
@@ -116,6 +116,6 @@ def _fixed_shape(contract: Contract, series: int, field: FieldOption, samples: S
         gone = {series_axis, axes[0] if samples.kind == "rows" else None}
         found.append(np.empty([size for axis, size in enumerate(shape) if axis not in gone], data.dtype))
         time = time_axes(contract, field, samples, data.ndim)
-    if field.members is not None:
+    if field.members is not None and field.categories is None:
         found = [data[name] for data in found for name in field.members]
     return join(found, field, time).shape

@@ -1,0 +1,59 @@
+"""Which rows count, as ``where`` says, and which rows a sample reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from judging.labels import plain
+from judging.options import FieldOption, SamplesOption
+from judging.places import Array, OneSeries, Part, Sample
+from judging.values import outside, row_value
+
+if TYPE_CHECKING:
+    from judging.contract import Contract
+
+__all__ = ["counting_rows", "rows_read"]
+
+
+def counting_rows(contract: Contract, number: int) -> Array:
+    """For each row of a series, whether all conditions hold, and a line of the table speaks of it."""
+    one = contract.series[number]
+    found = np.ones(one.rows, bool) if contract.table is None else contract.table.has_line(one)
+    for key, condition in (contract.case.where or {}).items():
+        field = contract.fields.get(key) or FieldOption((key,), categories=True)
+        for row in range(one.rows):
+            found[row] &= _holds(row_value(contract, field, Sample(number, row), coded=False), condition)
+    return found
+
+
+def _holds(values: Any, condition: Any) -> bool:
+    """Whether all elements of a value meet a condition."""
+    values = [plain(value) for value in np.asarray(values).flat]
+    if condition == "finite":
+        return all(value is not None and np.isfinite(value) for value in values)
+    if condition is True:
+        return all(value is not None and bool(value) for value in values)
+    if isinstance(condition, tuple):
+        low, below = condition
+        return all(
+            value is not None and (low is None or value >= low) and (below is None or value < below)
+            for value in values
+        )
+    return all(value in condition for value in values)
+
+
+def rows_read(
+    contract: Contract, one: OneSeries, sample: Sample, samples: SamplesOption, part: Part
+) -> set[int]:
+    """The rows of its series that the fields of a sample read; padding is not read."""
+    if samples.kind == "rows":
+        return {sample.row}
+    if samples.kind == "whole":
+        return set(range(one.rows))
+    found: set[int] = set()
+    for field in contract.rows_fields.values():
+        places, padding = outside(contract, field, sample, samples, part)[0]
+        found |= set((places if samples.pad == "edge" else places[~padding]).tolist())
+    return found
