@@ -3,8 +3,7 @@
 What is described and compared as one is a unit: a file, or each match of the ``*`` in the paths of fields (see
 `MatchTable`). Paths in the layouts keep their ``*``, so that a million series share one layout.
 
-Files of one data set have few distinct layouts, so each layout is kept once. Arrays hold what differs between files:
-lengths, stored bytes, positions of the values.
+Files of one data set have few distinct layouts, so each layout is kept once. Arrays hold what differs between files.
 """
 
 from __future__ import annotations
