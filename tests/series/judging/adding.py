@@ -141,7 +141,12 @@ class Added:
                 start = self.draws.number(0, 2)
                 found["steps"] = [start - 1, start + self.draws.number(0, 1)]
             return found
-        return found | ragged(self.draws, self.drawn, column, self.case.samples)
+        if self.drawn.style != "whole":
+            return found
+        found |= ragged(self.draws, self.drawn, column, self.case.samples)
+        if found.get("ragged") == "concat" and column.shape and self.drawn.layout.place != "front":
+            found["ragged"] = "list"
+        return found
 
     def draw_form(
         self, *, kinds: Sequence[str] = ("text", "text", "numbers"), may_lack: bool = True
