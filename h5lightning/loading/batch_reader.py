@@ -34,6 +34,7 @@ from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.normalizing import NormalizedField, with_normalized_types
 from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
@@ -63,9 +64,11 @@ class BatchReader:
         access: what to do with values that are not finite, and the size of caches.
         chunks: the fields whose chunks are decoded; without them, nothing is decoded ahead.
         parts: the parts of the splits, at whose borders padded windows end; without them, these end with their series.
+        normalized: key → how the numbers of the field are normalised, for those that are.
 
     Attributes:
         starts: where the windows of samples begin.
+        fields: what a batch is made of, in the types that are delivered.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class BatchReader:
         *,
         chunks: Sequence[ChunkLayout] = (),
         parts: Iterable[Segments] = (),
+        normalized: Mapping[str, NormalizedField] | None = None,
     ) -> None:
+        normalized = normalized or {}
         self.index = index
-        self.fields = fields
+        self.fields = with_normalized_types(fields, normalized)
         self.reader = reader
         self.access = access
         self._chunks = chunks
@@ -88,19 +93,28 @@ class BatchReader:
         runs = RunRows(reach.runs, self._paths) if isinstance(reach, RunReach) else None
         context = ReadContext(reader, self._constant_cache(), runs)
         self._context = context
-        read = [plan for plan in fields.plans if not isinstance(plan, DerivedField)]
+        read = [
+            normalized[plan.key].plan if plan.key in normalized else plan
+            for plan in fields.plans
+            if not isinstance(plan, DerivedField)
+        ]
         self._readers = {plan.key: make_field_reader(plan, context) for plan in read}
         self._derived = {plan.key: plan.of for plan in fields.plans if isinstance(plan, DerivedField)}
         self._ragged = frozenset(plan.key for plan in read if plan.ragged is not None)
         self._memory = BufferPool()
         self.starts = SampleStarts.of(index, fields, parts)
         self._deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, access, self.starts, self._memory)
+            key: FieldDelivery(one.plan, one.dtype, access, self.starts, self._memory, normalized.get(key))
             for key, one in self._readers.items()
         }
 
     def read(
-        self, ids: npt.ArrayLike, keys: Sequence[str] | None = None, *, draws: SampleDraws | None = None
+        self,
+        ids: npt.ArrayLike,
+        keys: Sequence[str] | None = None,
+        *,
+        draws: SampleDraws | None = None,
+        is_raw: bool = False,
     ) -> Batch:
         """The fields of samples, in the order of the ids.
 
@@ -108,6 +122,7 @@ class BatchReader:
             ids: numbers of the samples in the index, ``(N,)``.
             keys: the fields to read; None for all.
             draws: what is drawn for each sample; None where nothing is drawn.
+            is_raw: leave numbers as they are that are normalised, in the type in which they are read.
 
         Returns:
             Key → tensor ``(N, …)``, owned by the caller; `RaggedValues` of a field whose samples may have different
@@ -133,7 +148,7 @@ class BatchReader:
         }
         self._fill(readers, {key: tensor.numpy() for key, tensor in batch.items()}, located, numbers)
         ragged = {key: RaggedValues(batch[key], layout) for key, layout in layouts.items()}
-        return self._delivered(batch | ragged if ragged else batch, located, numbers)
+        return self._delivered(batch | ragged if ragged else batch, located, numbers, is_raw=is_raw)
 
     def read_neighbours(
         self, ids: Int64Array, batch_size: int, draws: SampleDraws | None = None
@@ -303,7 +318,9 @@ class BatchReader:
                 return lost
         return FieldError("a value is beyond the largest one of the type that it is delivered in")
 
-    def _delivered(self, batch: Batch, located: LocatedBatch, ids: Int64Array) -> Batch:
+    def _delivered(
+        self, batch: Batch, located: LocatedBatch, ids: Int64Array, *, is_raw: bool = False
+    ) -> Batch:
         """The batch with its last checks and conversions; ``located`` are its samples, and maybe neighbours."""
         for key, value in batch.items():
             delivery = self._deliveries[key]
@@ -312,7 +329,7 @@ class BatchReader:
                 tensor, layout = (value.flat, value.layout) if is_ragged else (value, None)
                 if delivery.has_missing(tensor.numpy()):
                     raise self._missing(self._readers[key].plan, located)
-                tensor = delivery.deliver(tensor, ids, layout, located.draws)
+                tensor = delivery.deliver(tensor, ids, layout, located.draws, is_raw=is_raw)
                 batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
         self.starts.put_zeros(batch, ids, located.draws)
         return batch

@@ -9,15 +9,17 @@ import numpy.typing as npt
 import torch
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.errors import FieldError, NonFiniteError
+from h5lightning.errors import FieldError, NonFiniteError, NotSetUpError
 from h5lightning.loading.batch_buffers import BufferPool
+from h5lightning.loading.fields.normalizer import Normalizer
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.serial_copy import copy_serially
 from h5lightning.options import Access
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.values.conversions import first_lost
+from h5lightning.planning.normalizing import NormalizedField
+from h5lightning.planning.values.conversions import LostValueError, first_lost
 from h5lightning.planning.values.encoded_values import first_missing
 
 __all__ = ["FieldDelivery"]
@@ -40,15 +42,22 @@ class FieldDelivery:
     """Delivers one field, whose buffer has a type; ``is_needed`` is False if the buffer is delivered as it is.
 
     Args:
-        plan: the field.
+        plan: the field as it is read.
         dtype: the type of its buffer.
         access: whether numbers must be finite.
         starts: where samples begin, for errors.
         memory: for converted values.
+        normalized: how its numbers are normalised; None if they are not.
     """
 
     def __init__(
-        self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, starts: Starts, memory: BufferPool
+        self,
+        plan: FieldPlan,
+        dtype: np.dtype[Any],
+        access: Access,
+        starts: Starts,
+        memory: BufferPool,
+        normalized: NormalizedField | None = None,
     ) -> None:
         self._plan = plan
         self._starts = starts
@@ -57,7 +66,11 @@ class FieldDelivery:
         self._is_converted = plan.spec.dtype != dtype.name
         self._must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
         self._mask = plan.mask
-        self.is_needed = self._is_converted or self._must_be_finite or self._mask is not None
+        self._normalized = normalized
+        is_known = normalized is not None and normalized.affine is not None
+        self._normalizer = Normalizer(normalized) if normalized is not None and is_known else None
+        is_changed = self._is_converted or normalized is not None
+        self.is_needed = is_changed or self._must_be_finite or self._mask is not None
 
     def has_missing(self, array: Array) -> bool:
         """Whether a number represents a missing value, as far as the numbers themselves show it."""
@@ -69,6 +82,8 @@ class FieldDelivery:
         ids: Int64Array,
         layout: RaggedLayout | None = None,
         draws: SampleDraws | None = None,
+        *,
+        is_raw: bool = False,
     ) -> torch.Tensor:
         """The tensor to deliver, which may be the same one.
 
@@ -77,26 +92,74 @@ class FieldDelivery:
             ids: numbers of its samples in the index, ``(N,)``.
             layout: where samples of different shapes lie in a flat buffer; None for samples of one shape.
             draws: what was drawn for each sample; None where nothing is drawn.
+            is_raw: leave numbers as they are that are normalised.
 
         Raises:
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
             FieldError: a value that the delivered type cannot hold.
+            NotSetUpError: it is normalised, and there are no statistics.
         """
-        array = tensor.numpy()
         if self._must_be_finite:
-            self._check_finite(array, ids, layout, draws)
-        if not self._is_converted:
-            return tensor
+            self._check_finite(tensor.numpy(), ids, layout, draws)
+        if self._is_converted:
+            tensor = self._convert(tensor, ids, layout, draws)
+        if self._normalized is not None and not is_raw:
+            tensor = self._normalize(tensor, self._normalized, ids, layout, draws)
+        return tensor
+
+    def _convert(
+        self,
+        tensor: torch.Tensor,
+        ids: Int64Array,
+        layout: RaggedLayout | None,
+        draws: SampleDraws | None,
+    ) -> torch.Tensor:
+        array = tensor.numpy()
         if (lost := self.first_lost(array, ids, layout, draws)) is not None:
             raise lost
         if self._delivered == "bfloat16":
-            bits = self._buffer(array.shape, np.dtype("int16"), layout)  # NumPy lacks the type
-            copy_serially(bits.view(torch.bfloat16), tensor)
-            return bits.view(torch.bfloat16)
+            return self._to_bfloat16(tensor, layout)
         converted = self._buffer(array.shape, np.dtype(self._delivered), layout)
         with np.errstate(invalid="ignore"):  # a NaN that signals
             np.copyto(converted.numpy(), array, casting="unsafe")
         return converted
+
+    def _normalize(
+        self,
+        tensor: torch.Tensor,
+        normalized: NormalizedField,
+        ids: Int64Array,
+        layout: RaggedLayout | None,
+        draws: SampleDraws | None,
+    ) -> torch.Tensor:
+        """The normalised numbers, in the same memory if their type is that of the stored ones."""
+        normalizer = self._normalizer
+        if normalizer is None:
+            raise NotSetUpError(
+                f"{self._plan.title} is normalised by statistics of the train split, and there are none: these files "
+                "have no train split, and no checkpoint was loaded. Give ckpt_path= of the training run to the "
+                "Trainer, or its state to dm.load_state_dict(), or use H5DataModule.load_from_checkpoint(path)"
+            )
+        array = tensor.numpy()
+        out = (
+            tensor if array.dtype == normalizer.dtype else self._buffer(array.shape, normalizer.dtype, layout)
+        )
+        try:
+            normalizer(array, out.numpy(), layout)
+        except LostValueError as error:
+            place = error.place
+            first = place[0] if layout is not None else place[0] * len(array) // max(1, array.size)
+            raise FieldError(
+                f"{self._plan.title}: a number at {self._place(ids, first, layout, draws)} is so far from those of the "
+                f"train split that {normalized.dtype} cannot hold its normalised value. Choose another "
+                "Field(dtype=…), or leave the row out"
+            ) from None
+        return self._to_bfloat16(out, layout) if normalized.dtype == "bfloat16" else out
+
+    def _to_bfloat16(self, tensor: torch.Tensor, layout: RaggedLayout | None) -> torch.Tensor:
+        bits = self._buffer(tuple(tensor.shape), np.dtype("int16"), layout)  # NumPy lacks the type
+        copy_serially(bits.view(torch.bfloat16), tensor)
+        return bits.view(torch.bfloat16)
 
     def _buffer(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], layout: RaggedLayout | None
