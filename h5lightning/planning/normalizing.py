@@ -41,55 +41,6 @@ QUANTILES = (0.01, 0.99)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Affine(Frozen):
-    """A normalised number is ``(number - shift) / scale``; both have the shape of the statistics.
-
-    Args:
-        shift: what becomes 0.
-        scale: how far from it what becomes 1 is; 1 where all numbers are equal.
-        is_constant: where all numbers of the train split are equal.
-    """
-
-    shift: Float64Array
-    scale: Float64Array
-    is_constant: BoolArray
-
-    @classmethod
-    def of(cls, statistics: FieldStatistics, option: Normalize, key: str) -> Affine:
-        """The normalisation by the statistics of a field.
-
-        Raises:
-            FieldError: there is no finite number.
-        """
-        counts = statistics.count > 0
-        if not counts.any():
-            left_out = (
-                f", and normalize.where leaves out {int(statistics.masked.sum())}" if option.where else ""
-            )
-            raise FieldError(
-                f"normalize: no number of field {key!r} in the train split is finite "
-                f"({int(statistics.nonfinite.sum())} are NaN or infinite{left_out}): remove it from normalize"
-            )
-        shift, scale = _shift_and_scale(statistics, option.kind)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            is_constant = ~(scale > 0) | (statistics.min == statistics.max) | ~np.isfinite(1 / scale)
-        return cls(
-            np.where(counts, shift, 0.0), np.where(is_constant, 1.0, scale), np.asarray(is_constant & counts)
-        )
-
-
-def _shift_and_scale(statistics: FieldStatistics, kind: str) -> tuple[Float64Array, Float64Array]:
-    if kind == "standard":
-        return statistics.mean, statistics.std
-    low, high = (
-        (statistics.min, statistics.max)
-        if kind == "minmax"
-        else (statistics.quantiles[quantile] for quantile in QUANTILES)
-    )
-    return low / 2 + high / 2, high / 2 - low / 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class NormalizedField(Frozen):
     """A field that is normalised.
 
@@ -98,14 +49,12 @@ class NormalizedField(Frozen):
         option: how it is normalised.
         axes: the axes of a sample along which statistics differ, ascending.
         dtype: the type in which it is delivered.
-        affine: shift and scale; None as long as there are no statistics.
     """
 
     plan: FieldPlan
     option: Normalize
     axes: tuple[int, ...]
     dtype: str
-    affine: Affine | None = None
 
     @property
     def statistics_shape(self) -> tuple[int, ...]:
@@ -120,45 +69,87 @@ class NormalizedField(Frozen):
         lengths = dict(zip(self.axes, self.statistics_shape, strict=True))
         return tuple(lengths.get(axis, 1) for axis in range(self.axes[0], len(self.plan.spec.shape)))
 
-    def with_statistics(self, statistics: FieldStatistics) -> NormalizedField:
-        """The field with shift and scale of these statistics.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine(Frozen):
+    """A normalised number is ``(number - shift) / scale``; both have the shape of the statistics.
+
+    Args:
+        shift: what becomes 0.
+        scale: the distance from it that becomes 1; 1 where all numbers are equal.
+        is_constant: where all numbers of the train split are equal.
+    """
+
+    shift: Float64Array
+    scale: Float64Array
+    is_constant: BoolArray
+
+    @classmethod
+    def identity(cls, shape: tuple[int, ...]) -> Affine:
+        """What changes no number."""
+        return cls(np.zeros(shape), np.ones(shape), np.zeros(shape, np.bool_))
+
+    @classmethod
+    def of(cls, statistics: FieldStatistics, field: NormalizedField) -> Affine:
+        """The normalisation of a field by its statistics.
 
         Raises:
-            FieldError: they have another shape, or count no finite number.
+            FieldError: the statistics have another shape, or count no finite number.
         """
-        if statistics.mean.shape != self.statistics_shape:
+        title, option = field.plan.title, field.option
+        if statistics.mean.shape != field.statistics_shape:
             raise FieldError(
-                f"normalize: the statistics of field {self.plan.key!r} have the shape {statistics.mean.shape}, and its "
-                f"samples of shape {self.plan.spec.shape} need {self.statistics_shape} (per={self.option.per!r}). "
-                "Statistics of other data do not fit: use the files and options that they were made of"
+                f"normalize: the statistics of {title} have the shape {statistics.mean.shape}, and its samples of "
+                f"shape {field.plan.spec.shape} need {field.statistics_shape} (per={option.per!r}). Statistics of "
+                "other data do not fit: use the files and options that they were made of"
             )
-        return replace(self, affine=Affine.of(statistics, self.option, self.plan.key))
+        counts = statistics.count > 0
+        if not counts.any():
+            left_out = (
+                f", and normalize.where leaves out {int(statistics.masked.sum())}" if option.where else ""
+            )
+            raise FieldError(
+                f"normalize: no number of {title} in the train split is finite ({int(statistics.nonfinite.sum())} are "
+                f"NaN or infinite{left_out}): remove it from normalize"
+            )
+        return cls.by(statistics, option)
+
+    @classmethod
+    def by(cls, statistics: FieldStatistics, option: Normalize) -> Affine:
+        """Shift and scale of some statistics."""
+        shift, scale = _shift_and_scale(statistics, option.kind)
+        counts = statistics.count > 0
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            is_constant = ~(scale > 0) | (statistics.min == statistics.max) | ~np.isfinite(1 / scale)
+        scale = np.where(is_constant, 1.0, scale)
+        return cls(np.where(counts, shift, 0.0), scale, np.asarray(is_constant & counts))
 
 
-def normalized_fields(
-    fields: Fields,
-    options: Mapping[str, Normalize],
-    statistics: Mapping[str, FieldStatistics] | None,
-) -> dict[str, NormalizedField]:
+def _shift_and_scale(statistics: FieldStatistics, kind: str) -> tuple[Float64Array, Float64Array]:
+    if kind == "standard":
+        return statistics.mean, statistics.std
+    low, high = (
+        (statistics.min, statistics.max)
+        if kind == "minmax"
+        else (statistics.quantiles[quantile] for quantile in QUANTILES)
+    )
+    return low / 2 + high / 2, high / 2 - low / 2
+
+
+def normalized_fields(fields: Fields, options: Mapping[str, Normalize]) -> dict[str, NormalizedField]:
     """Key → how it is normalised, for the fields that are; fields that these files lack are left out.
 
     Args:
         fields: all fields of a batch.
         options: key → how it is normalised.
-        statistics: key → those of the train split; None as long as there are none.
 
     Raises:
         OptionError: a field whose numbers cannot be normalised.
-        FieldError: statistics along an axis whose length varies; or statistics that do not fit.
+        FieldError: statistics along an axis whose length varies.
     """
-    found = {}
-    for plan in fields.plans:
-        option = options.get(plan.key)
-        if option is not None:
-            one = _normalized_field(plan, option)
-            known = None if statistics is None else statistics.get(plan.key)
-            found[plan.key] = one if known is None else one.with_statistics(known)
-    return found
+    return {
+        plan.key: _normalized_field(plan, options[plan.key]) for plan in fields.plans if plan.key in options
+    }
 
 
 def check_normalized_keys(keys: Sequence[str], options: Mapping[str, Normalize]) -> None:
@@ -186,10 +177,14 @@ def with_normalized_types(fields: Fields, normalized: Mapping[str, NormalizedFie
 
 
 def statistics_axes(plan: FieldPlan, per: str) -> tuple[int, ...]:
-    """The axes of a sample along which statistics differ, ascending: of those that are no axes of its window."""
+    """The axes of a sample along which statistics differ, ascending: of those that are no axes of its window.
+
+    If the length of the last axis varies, ``last`` means one of all numbers.
+    """
     of_window = window_axes_of(plan)
     axes = tuple(axis for axis in range(len(plan.spec.shape)) if axis not in of_window)
-    return {"last": axes[-1:], "first": axes[:1], "element": axes, "all": ()}[per]
+    last = tuple(axis for axis in axes[-1:] if plan.spec.shape[axis] is not None)
+    return {"last": last, "first": axes[:1], "element": axes, "all": ()}[per]
 
 
 def reading_plan(plan: FieldPlan) -> FieldPlan:

@@ -18,7 +18,7 @@ from h5lightning.options import Access
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.normalizing import NormalizedField
+from h5lightning.planning.normalizing import Affine, NormalizedField
 from h5lightning.planning.values.conversions import LostValueError, first_lost
 from h5lightning.planning.values.encoded_values import first_missing
 
@@ -48,6 +48,10 @@ class FieldDelivery:
         starts: where samples begin, for errors.
         memory: for converted values.
         normalized: how its numbers are normalised; None if they are not.
+
+    Attributes:
+        plan: the field as it is read.
+        is_needed: whether anything must be checked or changed.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class FieldDelivery:
         memory: BufferPool,
         normalized: NormalizedField | None = None,
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._starts = starts
         self._memory = memory
         self._delivered = plan.spec.dtype
@@ -67,10 +71,19 @@ class FieldDelivery:
         self._must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
         self._mask = plan.mask
         self._normalized = normalized
-        is_known = normalized is not None and normalized.affine is not None
-        self._normalizer = Normalizer(normalized) if normalized is not None and is_known else None
+        self._normalizer: Normalizer | None = None
         is_changed = self._is_converted or normalized is not None
         self.is_needed = is_changed or self._must_be_finite or self._mask is not None
+
+    def normalize_by(self, affine: Affine | None) -> None:
+        """Normalise by this shift and scale from now on; None if they are not known."""
+        field = self._normalized
+        self._normalizer = None if field is None or affine is None else Normalizer(field, affine)
+
+    @property
+    def lacks_statistics(self) -> bool:
+        """Whether it is to be normalised, and shift and scale are not known."""
+        return self._normalized is not None and self._normalizer is None
 
     def has_missing(self, array: Array) -> bool:
         """Whether a number represents a missing value, as far as the numbers themselves show it."""
@@ -92,7 +105,7 @@ class FieldDelivery:
             ids: numbers of its samples in the index, ``(N,)``.
             layout: where samples of different shapes lie in a flat buffer; None for samples of one shape.
             draws: what was drawn for each sample; None where nothing is drawn.
-            is_raw: leave numbers as they are that are normalised.
+            is_raw: convert numbers that are normalised, and do not normalise them.
 
         Raises:
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
@@ -103,9 +116,16 @@ class FieldDelivery:
             self._check_finite(tensor.numpy(), ids, layout, draws)
         if self._is_converted:
             tensor = self._convert(tensor, ids, layout, draws)
-        if self._normalized is not None and not is_raw:
-            tensor = self._normalize(tensor, self._normalized, ids, layout, draws)
+        if self._normalized is not None:
+            normalizer = self._unchanging if is_raw else self._normalizer
+            tensor = self._normalize(tensor, normalizer, ids, layout, draws)
         return tensor
+
+    @property
+    def _unchanging(self) -> Normalizer | None:
+        """What converts numbers to the delivered type, and does not normalise them."""
+        field = self._normalized
+        return None if field is None else Normalizer(field, Affine.identity(field.statistics_shape))
 
     def _convert(
         self,
@@ -127,18 +147,17 @@ class FieldDelivery:
     def _normalize(
         self,
         tensor: torch.Tensor,
-        normalized: NormalizedField,
+        normalizer: Normalizer | None,
         ids: Int64Array,
         layout: RaggedLayout | None,
         draws: SampleDraws | None,
     ) -> torch.Tensor:
         """The normalised numbers, in the same memory if their type is that of the stored ones."""
-        normalizer = self._normalizer
         if normalizer is None:
             raise NotSetUpError(
-                f"{self._plan.title} is normalised by statistics of the train split, and there are none: these files "
-                "have no train split, and no checkpoint was loaded. Give ckpt_path= of the training run to the "
-                "Trainer, or its state to dm.load_state_dict(), or use H5DataModule.load_from_checkpoint(path)"
+                f"{self.plan.title} is normalised by statistics of the train split, and there are none: these files "
+                "have no train split, and no checkpoint of a training run was loaded (yet). Give ckpt_path= to the "
+                "Trainer, load the state with dm.load_state_dict(), or use H5DataModule.load_from_checkpoint(path)"
             )
         array = tensor.numpy()
         out = (
@@ -150,11 +169,11 @@ class FieldDelivery:
             place = error.place
             first = place[0] if layout is not None else place[0] * len(array) // max(1, array.size)
             raise FieldError(
-                f"{self._plan.title}: a number at {self._place(ids, first, layout, draws)} is so far from those of the "
-                f"train split that {normalized.dtype} cannot hold its normalised value. Choose another "
+                f"{self.plan.title}: a number at {self._place(ids, first, layout, draws)} is so far from those of the "
+                f"train split that {normalizer.name} cannot hold its normalised value. Choose another "
                 "Field(dtype=…), or leave the row out"
             ) from None
-        return self._to_bfloat16(out, layout) if normalized.dtype == "bfloat16" else out
+        return self._to_bfloat16(out, layout) if normalizer.name == "bfloat16" else out
 
     def _to_bfloat16(self, tensor: torch.Tensor, layout: RaggedLayout | None) -> torch.Tensor:
         bits = self._buffer(tuple(tensor.shape), np.dtype("int16"), layout)  # NumPy lacks the type
@@ -180,7 +199,7 @@ class FieldDelivery:
         if lost is None:
             return None
         return FieldError(
-            f"{self._plan.title} holds {array[lost]!s} at {self._place(ids, lost[0], layout, draws)}, which "
+            f"{self.plan.title} holds {array[lost]!s} at {self._place(ids, lost[0], layout, draws)}, which "
             f"{self._delivered} cannot hold. Choose another Field(dtype=…), or convert in a transform"
         )
 
@@ -191,7 +210,7 @@ class FieldDelivery:
             return
         first = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise NonFiniteError(
-            f"{self._plan.title} is not finite in the sample at {self._place(ids, first, layout, draws)}. Leave "
+            f"{self.plan.title} is not finite in the sample at {self._place(ids, first, layout, draws)}. Leave "
             "the file out, replace the values in a transform, or accept them with access.on_nonfinite='ignore'"
         )
 

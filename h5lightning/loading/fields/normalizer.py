@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Float64Array
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
-from h5lightning.planning.normalizing import NormalizedField
+from h5lightning.planning.normalizing import Affine, NormalizedField
 from h5lightning.planning.values.conversions import LostValueError, delivery_dtype
 
 __all__ = ["Normalizer"]
@@ -43,12 +43,18 @@ class Normalizer:
     """Normalises the samples of a field, which lie one after the other in memory.
 
     Args:
-        field: how they are normalised, with statistics.
+        field: the field.
+        affine: shift and scale.
+
+    Attributes:
+        name: the delivered type.
+        dtype: the type of the result; float32 for bfloat16, which NumPy lacks.
     """
 
-    def __init__(self, field: NormalizedField) -> None:
+    def __init__(self, field: NormalizedField, affine: Affine) -> None:
+        self.name = field.dtype
         self.dtype = delivery_dtype(field.dtype)
-        self._field = field
+        self._field, self._affine = field, affine
         axes, shape = field.axes, field.plan.spec.shape
         # Where only leading axes vary, the shifts and scales of samples are one pattern that repeats.
         self._is_pattern = not axes or None not in shape[axes[0] :]
@@ -81,9 +87,7 @@ class Normalizer:
 
     def _pattern_of(self, shape: tuple[int | None, ...]) -> _Pattern:
         """The shifts and scales of a sample of this shape."""
-        field, affine = self._field, self._field.affine
-        if affine is None:
-            raise ValueError("the field has no statistics")
+        field, affine = self._field, self._affine
         read = delivery_dtype(field.plan.spec.dtype)
         if not field.axes:
             return _Pattern(affine.shift, affine.scale, None, read, self.dtype)
