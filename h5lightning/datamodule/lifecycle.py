@@ -85,8 +85,15 @@ class DataLifecycle:
         if not lacking:
             return
         requests = {key: StatisticsRequest.of(one) for key, one in lacking.items()}
-        how = {"access": options.access, "reader": options.reader, "threads": options.threads}
-        read = partial(read_statistics, data.survey, data.plan, requests, **how)
+        read = partial(
+            read_statistics,
+            data.survey,
+            data.plan,
+            requests,
+            access=options.access,
+            reader=options.reader,
+            threads=options.threads,
+        )
         self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
         data.normalize_by(self._statistics.known)
 
@@ -203,7 +210,7 @@ class DataLifecycle:
     def _continue(self, saved: SavedRun) -> None:
         """Take over the seed of a saved run, compare its data with these, and continue at its position."""
         self._restored = None
-        if not self._continues:
+        if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
         if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
             self._prepare_again()

@@ -17,7 +17,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError, MissingFieldError
 from h5lightning.loading.batch_buffers import BufferPool
-from h5lightning.loading.fields.batch_delivery import BatchDelivery, FoundMissing
+from h5lightning.loading.batch_delivery import BatchDelivery, FoundMissing
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch

@@ -22,11 +22,10 @@ from h5lightning.planning.fields import (
     StoredForm,
 )
 from h5lightning.planning.ragged_fields import DerivedField, NestedField
-from h5lightning.planning.statistics import FieldStatistics
+from h5lightning.planning.statistics import QUANTILES, FieldStatistics
 from h5lightning.planning.values.conversions import delivery_dtype
 
 __all__ = [
-    "QUANTILES",
     "Affine",
     "NormalizedField",
     "check_normalized_keys",
@@ -37,7 +36,6 @@ __all__ = [
 ]
 
 _SHORT_INTEGERS = ("uint8", "uint16", "int8", "int16")  # float32 holds all of them
-QUANTILES = (0.01, 0.99)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
