@@ -17,8 +17,10 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.kept_rows import KeptRows
 from h5lightning.planning.ragged import Ragged, RowShapes
 from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
+from h5lightning.planning.values.categories import Categories, CodeNames
 
 __all__ = [
     "AttributeField",
@@ -82,10 +84,13 @@ class StoredForm:
     Args:
         dtype: NumPy type string of the stored elements.
         encoding: how stored numbers represent values, where they must be checked or decoded; else None.
+        names: what stored numbers stand for, where the numbers of categories are delivered; None where they are the
+            values.
     """
 
     dtype: str
     encoding: Encoding | None = None
+    names: CodeNames | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -100,6 +105,7 @@ class FieldPlan(Frozen):
         form_of: which of the forms each file has, ``(files,)``; None where all have the first.
         is_decoded: deliver decoded values instead of the stored numbers.
         ragged: how samples of different shapes are delivered; None where all have one shape.
+        categories: the categories whose numbers are delivered; None to deliver values.
     """
 
     key: str
@@ -109,6 +115,7 @@ class FieldPlan(Frozen):
     form_of: npt.NDArray[np.int32] | None = None
     is_decoded: bool = False
     ragged: Ragged | None = None
+    categories: Categories | None = None
 
     @property
     def stored(self) -> str:
@@ -119,19 +126,21 @@ class FieldPlan(Frozen):
     def is_uniform(self) -> bool:
         """Whether all files store it alike, and stored numbers are delivered; `mask` may forbid some of them."""
         is_plain = self.forms[0].encoding is None or self.mask is not None
-        return len(self.forms) == 1 and is_plain and not self.is_decoded
+        return len(self.forms) == 1 and is_plain and not self.is_decoded and self.categories is None
 
     @property
     def is_floating(self) -> bool:
         """Whether what is delivered can be NaN or infinite."""
+        if self.categories is not None:
+            return False
         return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
 
     @property
     def mask(self) -> Encoding | None:
         """Which of the delivered numbers represent missing values, if the numbers themselves show it."""
         form = self.forms[0]
-        is_kept = np.dtype(form.dtype).name == self.spec.dtype
-        return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
+        is_kept = np.dtype(form.dtype).name == self.spec.dtype and not self.is_decoded
+        return form.encoding if len(self.forms) == 1 and is_kept and self.categories is None else None
 
     @property
     def title(self) -> str:
@@ -163,12 +172,14 @@ class StoredField(FieldPlan):
         row_shape: shape of one stored row; of the whole dataset for a constant. Of one of the units, where they differ.
         shapes: the shape in each unit, where they differ.
         asked: the field as the user wrote it, for messages; None for a field without options.
+        kept: its rows in memory, so that none is read; None for rows in files.
     """
 
     member: str | None
     row_shape: tuple[int, ...]
     shapes: RowShapes | None = None
     asked: SingleField | None = None
+    kept: KeptRows | None = None
 
     @property
     def leading(self) -> int:
