@@ -71,5 +71,6 @@ class KeptRows(Frozen):
         """The value at a position in `table`, for messages; None for a missing one."""
         if place >= len(self.values):
             return None
-        value = self.values[place].item()
-        return value if self.names is None else self.names[value]
+        value: Any = self.values[place].item()
+        found: Value = value if self.names is None else self.names[value]
+        return found

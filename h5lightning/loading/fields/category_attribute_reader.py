@@ -25,7 +25,7 @@ class CategoryAttributeReader(FieldReader):
     def __init__(self, plan: CategoryAttributeField, context: ReadContext) -> None:
         super().__init__(plan, context)
         self.plan: CategoryAttributeField = plan
-        numbers, unknown = plan.numbers(), plan.categories.unknown if plan.categories is not None else None
+        numbers, unknown = plan.numbers(), plan.categories.unknown
         is_none = numbers == NO_CATEGORY
         self._values = np.where(is_none, 0 if unknown is None else unknown, numbers).astype(self.dtype)
         self._is_wrong: BoolArray | None = None
@@ -38,5 +38,5 @@ class CategoryAttributeReader(FieldReader):
         if not batch.paths:
             return
         if self._is_wrong is not None and (wrong := np.flatnonzero(self._is_wrong[batch.units])).size:
-            raise self.plan.error(int(batch.units[wrong[0]]), batch.where(int(wrong[0])))
+            raise self.plan.error(int(batch.units[wrong[0]]), f"in {batch.where(int(wrong[0]))}")
         put_rows(self._values, batch.units, batch, out)

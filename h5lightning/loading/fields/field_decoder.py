@@ -146,7 +146,7 @@ class FieldDecoder:
     def _explained(self, error: ValueAtError, stored: Array, form: int, where: str) -> H5LightningError:
         plan, value = self._plan, stored[error.place]
         if plan.categories is not None:
-            return _unknown(plan, plan.categories, value, form, where)
+            return _unknown(plan, plan.categories, value, form, f"at {where}")
         what = f"{plan.title} holds {value!s} at {where}"
         if isinstance(error, LostValueError):
             decoded = ", decoded," if plan.is_decoded else ""

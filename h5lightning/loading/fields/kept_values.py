@@ -54,7 +54,12 @@ class KeptValues:
         unit = batch.units[part : part + 1]
         places = self._kept.places(unit, np.zeros(1, np.int64), math.prod(shape))
         found = self._table[places]
-        self._check(found, places, lambda place: f"{list(np.unravel_index(place[1], shape))} in {batch.where(part)}")
+
+        def where(place: tuple[int, ...]) -> str:
+            at = [int(number) for number in np.unravel_index(place[1], shape)]
+            return f"{at} in {batch.where(part)}" if at else batch.where(part)
+
+        self._check(found, places, where)
         return found.reshape(shape).astype(delivery_dtype(self._plan.spec.dtype), copy=False)
 
     def _delivered(self, places: Int64Array, batch: LocatedBatch, request: ReadRequest) -> Array:
@@ -76,4 +81,4 @@ class KeptValues:
         if place is not None:
             value = self._kept.value(int(places[place]))
             plan = self._plan
-            raise unknown_value(plan.title, plan.as_asked, categories, value, where(place))
+            raise unknown_value(plan.title, plan.as_asked, categories, value, f"at {where(place)}")

@@ -15,6 +15,8 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import listed
 from h5lightning.core.frozen import Frozen, once
+from h5lightning.errors import OptionError
+from h5lightning.planning.values.conversions import first_lost
 
 __all__ = ["NO_CATEGORY", "Categories", "CodeNames", "Value", "number_in"]
 
@@ -75,18 +77,27 @@ class Categories(Frozen):
         )
         return np.fromiter(found, np.int64)
 
-    @property
-    def extremes(self) -> Int64Array:
-        """The least and the greatest number that may be delivered."""
-        numbers = [0, max(0, len(self.names) - 1)]
-        return np.asarray(numbers if self.unknown is None else [*numbers, self.unknown], np.int64)
+    def check_dtype(self, key: str, delivered: str) -> None:
+        """Raise `OptionError` unless the type in which a field is delivered holds the numbers of all categories."""
+        numbers = [0, max(0, len(self.names) - 1), *(() if self.unknown is None else (self.unknown,))]
+        lost = first_lost(np.asarray(numbers), delivered)
+        if lost is not None:
+            unknown = "" if self.unknown is None else f", and unknown={self.unknown}"
+            raise OptionError(
+                f"field {key!r}: dtype={delivered!r} cannot hold {numbers[lost[0]]}: there are {len(self.names):,} "
+                f"categories{unknown}. Leave dtype out for int64"
+            )
 
     def nearest(self, value: Value) -> str:
         """The end of an error about a value that is no category: the one most similar to it, or all of them."""
         name = self._nearest_name(value)
         if name is not None:
             return f"the nearest known category is {name!r}"
-        return f"known categories are {listed(self.names, _MOST_NAMED)}" if self.names else "there is no category"
+        return (
+            f"known categories are {listed(self.names, _MOST_NAMED)}"
+            if self.names
+            else "there is no category"
+        )
 
     def _nearest_name(self, value: Value) -> str | None:
         if self.is_text:
@@ -102,9 +113,11 @@ class Categories(Frozen):
 
 def number_in(text: str) -> int | float | None:
     """The number that a text says, such as ``4`` or ``0.5``; None if it says none."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -125,7 +125,9 @@ class CategoryDecoder:
             is_kept = ~is_missing(keys, encoding)
             keys, numbers = keys[is_kept], numbers[is_kept]
         order = np.argsort(keys, kind="stable")
-        return _lookup_of(keys[order], delivered_numbers(numbers[order], categories, self._dtype.name), self._none)
+        return _lookup_of(
+            keys[order], delivered_numbers(numbers[order], categories, self._dtype.name), self._none
+        )
 
     @property
     def _none(self) -> Array:
@@ -203,7 +205,7 @@ class _Searched(_Lookup):
 
 def _lookup_of(keys: Array, numbers: Array, none: Array) -> _Lookup:
     """The table for sorted keys."""
-    if keys.dtype.kind in "biu" and keys.dtype.itemsize <= 2:  # noqa: PLR2004 - bytes and short integers
+    if keys.dtype.kind in "biu" and keys.dtype.itemsize <= 2:
         return _Direct(keys, numbers, none)
     if keys.dtype.kind in "iu" and len(keys) and int(keys[-1]) - int(keys[0]) < _MOST_APART:
         return _Ranged(keys, numbers, none)
