@@ -48,18 +48,30 @@ def check_read(catalog: Catalog, key: str, field: SingleField, unit: int) -> Non
         raise UnsupportedFieldError(f"field {key!r}: '/{path}' in {catalog.where(unit)} {problem}")
 
 
-def as_classes(catalog: Catalog, unit: int, dataset: DatasetSchema, field: SingleField) -> DatasetSchema:
-    """The dataset of a field with categories in one unit, with the whole numbers as which it is delivered.
+def as_classes(dataset: DatasetSchema, field: SingleField, *, is_known: bool) -> DatasetSchema:
+    """The dataset of a field with categories, with the whole numbers as which it is delivered.
 
-    Text can be so delivered if the scan read the value of each row.
+    Args:
+        dataset: the dataset.
+        field: the field.
+        is_known: whether the scan read the value of each row: then text can be delivered so.
     """
-    values, member = row_values_of(catalog, field), field.member
-    is_known = values is not None and bool(values.has_rows[unit])
-    refusal = "" if is_known else dataset.refusal
-    if member is None:
-        return replace(dataset, dtype=_CLASS_TYPE, categories=None, vocabulary="", refusal=refusal)
-    members = dataset.members or ((Member(member, _CLASS_TYPE),) if is_known else ())
-    return replace(dataset, refusal=refusal, members=tuple(_column(one, member, is_known) for one in members))
+    plain: dict[str, Any] = {
+        "dtype": _CLASS_TYPE,
+        "categories": None,
+        "category_values": (),
+        "vocabulary": "",
+    }
+    if field.member is None and dataset.members:
+        return dataset
+    if is_known:
+        plain["refusal"] = ""
+        dataset = replace(dataset, refusal="")
+    if field.member is None:
+        return replace(dataset, **plain)
+    members = dataset.members or ((Member(field.member, _CLASS_TYPE),) if is_known else ())
+    columns = (replace(one, **plain) if one.name == field.member else one for one in members)
+    return replace(dataset, members=tuple(columns))
 
 
 def find_categories(
@@ -126,14 +138,6 @@ def attribute_list(value: Any) -> ValueList | None:
     if array.dtype.kind == "U":
         return ValueList.of_texts(array.tolist())
     return ValueList.of_numbers(array) if array.dtype.kind in "biuf" else None
-
-
-def _column(column: Member, name: str, is_known: bool) -> Member:
-    """A column as it is delivered, if it is the one of the field."""
-    if column.name != name:
-        return column
-    refusal = "" if is_known else column.refusal
-    return replace(column, dtype=_CLASS_TYPE, categories=None, vocabulary="", refusal=refusal)
 
 
 def _categories_of(catalog: Catalog, key: str, field: Field, files: Int64Array) -> Categories:

@@ -9,6 +9,8 @@ import numpy as np
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import SingleField
+from h5lightning.planning.catalog.annotations import NOTHING
+from h5lightning.planning.catalog.declared_names import declared_names
 from h5lightning.planning.catalog.row_values import RowValues, values_name
 from h5lightning.planning.categories import check_kind, delivered_classes, row_values_of
 from h5lightning.planning.category_errors import unknown_value
@@ -90,10 +92,11 @@ def _forms(compared: ComparedFiles, key: str, field: SingleField) -> tuple[Any, 
                 f"{where(catalog, unit, key, field)} {refusal}. Text can have categories where rows lie along the "
                 "first axis, with up to 65,536 values each"
             )
-        if value is not None and value.vocabulary:
+        said = NOTHING if schema is None else schema.annotations
+        declared = None if schema is None else declared_names(schema, said, field.member)
+        if declared is not None and declared.problem:
             raise UnsupportedFieldError(
-                f"{where(catalog, unit, key, field)} holds codes, and of the names of its categories only this is "
-                f"known: {value.vocabulary}. Deliver the codes, and map them in a transform"
+                f"{where(catalog, unit, key, field)} {declared.problem}. Without categories, the numbers are delivered"
             )
         is_text = form.names is not None
         check_kind(catalog, key, f"'/{field.path}'", unit, is_text=is_text, expected=categories)

@@ -23,7 +23,7 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.planning.categories import as_classes, check_read
+from h5lightning.planning.categories import as_classes, check_read, row_values_of
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
@@ -170,7 +170,9 @@ class ComparedFiles:
             )
         if field.categories is not None:
             check_read(self.catalog, key, field, file)
-            dataset = as_classes(self.catalog, file, dataset, field)
+            values = row_values_of(self.catalog, field)
+            is_known = values is not None and bool(values.has_rows[file])
+            dataset = as_classes(dataset, field, is_known=is_known)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
             raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")

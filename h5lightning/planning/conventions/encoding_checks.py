@@ -14,12 +14,13 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import MissingDataError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import FLOAT_DTYPES, SingleField
-from h5lightning.planning.catalog.annotations import Annotations, Encoding, Found
+from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Encoding, Found
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.declared_names import declared_names
 from h5lightning.planning.catalog.schema import UNREAD, DatasetSchema, Member
-from h5lightning.planning.conventions.code_names import code_names
 from h5lightning.planning.conventions.error_parts import stored_remedy, where
 from h5lightning.planning.fields import StoredForm
+from h5lightning.planning.values.categories import CodeNames
 
 __all__ = [
     "DECODED_DTYPE",
@@ -162,7 +163,9 @@ def _form(catalog: Catalog, layout: int, annotation: int, field: SingleField) ->
     encoding = catalog.annotations[annotation].encoding if has_encoding else None
     is_used = encoding is not None and (field.decode == "cf" or encoding.is_masking)
     if field.categories is not None:
-        names = code_names(schema, field.member)
+        said = catalog.annotations[annotation] if annotation >= 0 else NOTHING
+        found = declared_names(schema, said, field.member)
+        names = None if found is None or found.problem else CodeNames(found.numbers, found.names)
         return StoredForm(dtype, encoding if is_used and names is None else None, names)
     return StoredForm(dtype, encoding if is_used else None)
 

@@ -16,6 +16,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import listed
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.errors import OptionError
+from h5lightning.planning.catalog.annotations import Number
 from h5lightning.planning.values.conversions import first_lost
 
 __all__ = ["NO_CATEGORY", "Categories", "CodeNames", "Value", "number_in"]
@@ -35,7 +36,7 @@ class CodeNames:
         names: the name of each.
     """
 
-    codes: tuple[int, ...]
+    codes: tuple[Number, ...]
     names: tuple[str, ...]
 
 
