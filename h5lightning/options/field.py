@@ -149,11 +149,6 @@ class Field:
         return f"Field({', '.join([*([repr(path)] if path else []), *arguments])})"
 
     @property
-    def lists_texts(self) -> bool:
-        """Whether its categories are a list of texts."""
-        return isinstance(self.categories, tuple) and isinstance(self.categories[0], str)
-
-    @property
     def is_list(self) -> bool:
         """Whether it is made of a list of paths or columns, which are joined."""
         return not (isinstance(self.path, str) and (self.member is None or isinstance(self.member, str)))

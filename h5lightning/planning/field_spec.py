@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from h5lightning.errors import FieldError, MissingFieldError
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.values.categories import CodeNames
 
-__all__ = ["FieldSpec", "StoredForm"]
+__all__ = ["FieldSpec", "StoredForm", "class_count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,24 @@ class FieldSpec:
         if len(lengths) < len(self.shape):
             raise ValueError(f"the samples have different shapes: {self.shape}")
         return lengths
+
+
+def class_count(spec: Mapping[str, FieldSpec], key: str) -> int:
+    """The number of categories of a field.
+
+    Raises:
+        MissingFieldError: there is no such field.
+        FieldError: it has no categories.
+    """
+    if key not in spec:
+        raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, spec)}")
+    classes = spec[key].classes
+    if classes is None:
+        raise FieldError(
+            f"field {key!r} has no categories: Field(…, categories=True) finds the values that occur, and a list of "
+            "values chooses them"
+        )
+    return len(classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.catalog.group_columns import with_group_columns
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -169,7 +170,8 @@ def survey(
     label = _group_attribute(keep_together or "")
     request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog, checksums = build.catalog, None
+    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)

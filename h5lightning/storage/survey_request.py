@@ -55,7 +55,7 @@ def scan_request(
     values = dict.fromkeys(
         values_name(field.path, field.member) for field in coded if field.categories is True
     )
-    texts = dict.fromkeys(values_name(field.path, field.member) for field in coded if field.lists_texts)
+    texts = dict.fromkeys(values_name(field.path, field.member) for field in coded if _lists_texts(field))
     return replace(
         request,
         paths=tuple(paths),
@@ -67,3 +67,8 @@ def scan_request(
         matched=matched,
         labels=request.labels or bool(matched),
     )
+
+
+def _lists_texts(field: Field) -> bool:
+    """Whether its categories are a list of texts; numbers are known without reading rows."""
+    return isinstance(field.categories, tuple) and isinstance(field.categories[0], str)
