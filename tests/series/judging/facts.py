@@ -12,11 +12,12 @@ from h5lightning import H5DataModule
 from h5lightning.errors import H5LightningError
 from judging.contract import Contract, Sample
 from judging.disagreement import DisagreementError, expect
+from judging.divisions import RefusedError
 from judging.places import Array
 from judging.scaling import Statistics, statistics_of
 from judging.values import row_value
 
-__all__ = ["check_classes", "check_statistics"]
+__all__ = ["check_classes", "check_statistics", "may_lack_numbers"]
 
 _RANK_ERROR = 0.001
 
@@ -81,12 +82,31 @@ def check_statistics(
     for key in contract.case.normalize or {}:
         expected = statistics_of(contract, key, known)
         told = dm.statistics[key]
+        counts = expected.values["count"] > 0
         for name, value in expected.values.items():
-            _compare(f"dm.statistics[{key!r}].{name}", np.asarray(getattr(told, name)), value)
+            right = value if value.dtype.kind == "i" else np.where(counts, value, 0.0)
+            value_told = np.asarray(getattr(told, name))
+            if value.dtype.kind != "i" and value_told.size == counts.size:
+                value_told = np.where(counts, value_told.reshape(counts.shape), 0.0)
+            _compare(f"dm.statistics[{key!r}].{name}", value_told, right)
         if expected.option.kind == "quantile":
             expected = _with_quantiles(key, told, expected)
         found[key] = expected
     return found
+
+
+def may_lack_numbers(contract: Contract) -> bool:
+    """Whether some rows have no number that counts, so that a train split of them is an error."""
+    rows = [(number, row) for number, one in enumerate(contract.series) for row in range(one.rows)]
+    return any(_lacks_numbers(contract, key, row) for key in contract.case.normalize or {} for row in rows)
+
+
+def _lacks_numbers(contract: Contract, key: str, row: tuple[int, int]) -> bool:
+    try:
+        statistics_of(contract, key, [row])
+    except RefusedError:
+        return True
+    return False
 
 
 def _compare(what: str, found: Array, expected: Array) -> None:
@@ -108,6 +128,8 @@ def _with_quantiles(key: str, told: Any, expected: Statistics) -> Statistics:
         for place in np.ndindex(value.shape):
             data = expected.data[:, expected.columns(place)]
             data = np.sort(data[np.isfinite(data)])
+            if not len(data):
+                continue
             slack = 1 + _RANK_ERROR * len(data)
             first = np.searchsorted(data, value[place], "left") - slack
             last = np.searchsorted(data, value[place], "right") + slack

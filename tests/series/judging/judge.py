@@ -17,7 +17,7 @@ from judging.contract import Contract, Part
 from judging.disagreement import DisagreementError, expect
 from judging.divisions import RefusedError
 from judging.draws import SeenDraws
-from judging.facts import check_classes, check_statistics
+from judging.facts import check_classes, check_statistics, may_lack_numbers
 from judging.options import STAGES, Case
 from judging.splits import Parts, check_split, is_possible_refusal, saved_parts
 from judging.transforms import TRANSFORMS
@@ -72,6 +72,8 @@ class _Judge:
         except H5LightningError as error:
             if self.contract.vocabularies.has_unknown:
                 return f"refused: a value that is no category | {_masked(error)}"
+            if "normalize" in str(error) and may_lack_numbers(self.contract):
+                return f"refused: no number to take statistics of | {_masked(error)}"
             if not is_possible_refusal(error, self.contract):
                 raise DisagreementError(
                     "the package refuses", f"{type(error).__name__}: {error}", "data"

@@ -50,20 +50,17 @@ class Statistics:
 
     @property
     def shift(self) -> Array:
-        """What is subtracted."""
-        if self.option.kind == "standard":
-            return self.values["mean"]
+        """What is subtracted; 0 where no number counts."""
         low, high = self._ends
-        return (low + high) / 2
+        found = self.values["mean"] if self.option.kind == "standard" else (low + high) / 2
+        return np.where(self.values["count"] > 0, found, 0.0)
 
     @property
     def scale(self) -> Array:
-        """What is divided by; 1 where it would be 0."""
-        low, high = self._ends
-        found = self.values["std"] if self.option.kind == "standard" else (high - low) / 2
-        is_constant = (
-            self.values["min"] == self.values["max"] if self.option.kind == "standard" else low == high
-        )
+        """What is divided by; 1 where it would be 0, and where no number counts."""
+        values, (low, high) = self.values, self._ends
+        found = values["std"] if self.option.kind == "standard" else (high - low) / 2
+        is_constant = (values["min"] == values["max"]) | (low == high) | (values["count"] == 0)
         return np.where(is_constant, 1.0, found)
 
     @property
@@ -101,7 +98,7 @@ def statistics_of(contract: Contract, key: str, rows: Iterable[tuple[int, int]])
         if option.where is not None:
             chosen = np.asarray(row_value(contract, contract.fields[option.where], sample)) != 0
             mask = np.broadcast_to(
-                chosen.reshape(*chosen.shape, *[1] * (value.ndim - chosen.ndim)), value.shape
+                chosen.reshape(chosen.shape + (1,) * (value.ndim - chosen.ndim)), value.shape
             )
         every.append(_arranged(value, option.per))
         counts.append(_arranged(mask, option.per))
@@ -112,17 +109,13 @@ def statistics_of(contract: Contract, key: str, rows: Iterable[tuple[int, int]])
     finite = np.isfinite(joined)
     chosen = np.where(finite & counted, joined, np.nan)
     count = (finite & counted).sum(0)
-    if not count.all():
+    if not count.any():
         raise RefusedError("nothing to take statistics of")
-    found = {
-        "mean": np.nanmean(chosen, 0),
-        "std": np.nanstd(chosen, 0),
-        "min": np.nanmin(chosen, 0),
-        "max": np.nanmax(chosen, 0),
-        "count": count,
-        "nonfinite": (~finite & counted).sum(0),
-        "masked": (~counted).sum(0),
-    }
+    known = chosen[:, count > 0]
+    found = {name: np.full(count.shape, np.nan) for name in ("mean", "std", "min", "max")}
+    for name, function in (("mean", np.nanmean), ("std", np.nanstd), ("min", np.nanmin), ("max", np.nanmax)):
+        found[name][count > 0] = function(known, 0)
+    found |= {"count": count, "nonfinite": (~finite & counted).sum(0), "masked": (~counted).sum(0)}
     shaped = {name: _as_row(one, option.per, rank, value.shape) for name, one in found.items()}
     return Statistics(option, shaped, chosen)
 
