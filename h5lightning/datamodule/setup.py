@@ -130,6 +130,7 @@ def prepare(
         options.split,
         reader=reader,
         access=options.access,
+        threads=options.threads,
         seed=seed,
         transform=options.transform,
         batch_transform=options.batch_transform,
@@ -143,6 +144,7 @@ def assemble(
     *,
     reader: Reader,
     access: Access,
+    threads: int | None = None,
     seed: int,
     transform: Mapping[str, Transforms] | None = None,
     batch_transform: Mapping[str, Transforms] | None = None,
@@ -162,7 +164,7 @@ def assemble(
         if id(section) not in readers:
             chunks, cuts = survey.chunk_layouts(section), plan.parts.values()
             readers[id(section)] = BatchReader(
-                section.index, section.fields, reader, access, chunks=chunks, parts=cuts
+                section.index, section.fields, reader, access, chunks=chunks, parts=cuts, threads=threads
             )
         return readers[id(section)]
 

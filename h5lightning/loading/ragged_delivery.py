@@ -12,6 +12,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.ragged_batch import RaggedValues
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.ragged_fields import DerivedField, NestedField
@@ -139,8 +140,10 @@ class RaggedDelivery:
                     if plan.of == key:
                         yield told, self._derive(plan, values)
 
-    def _column(self, key: str, values: RaggedValues, ids: Int64Array) -> list[Any]:
+    def _column(self, key: str, values: RaggedValues | list[Any], ids: Int64Array) -> list[Any]:
         """The samples of a field: tensors; or lists of them, the entries of an index."""
+        if isinstance(values, list):
+            return values
         views = values.views()
         plan = self._nested.get(key)
         if plan is None:
@@ -158,7 +161,7 @@ class RaggedDelivery:
             is_plain = all(value.layout is torch.strided and not value.requires_grad for value in tensors)
             if len(axes) == 1 and is_plain:
                 return RaggedValues.of(tensors)
-        if self._modes[key] == "list":
+        if self._modes[key] in ("list", BYTES):
             return list(column)
         found = sorted({f"{type(value).__name__}{self._shape_text(value)}" for value in column})
         raise FieldError(

@@ -25,16 +25,22 @@ from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_te
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
+from h5lightning.planning.encoded_field import Encoded, FirstBytes
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.row_index import row_index_of
 from h5lightning.planning.values.conversions import wider_type
 
-__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
+__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column", "no_first_bytes"]
 
 NameList = Callable[[int], Sequence[str]]
 AttributeList = Callable[[int, str], Sequence[str]]
 
 _MOST_LISTED = 12
+
+
+def no_first_bytes(key: str, field: SingleField, encoded: Encoded, units: Int64Array) -> Sequence[bytes]:  # noqa: ARG001
+    """Raise `OptionError`: images cannot be planned without reading some of them."""
+    raise OptionError(f"field {key!r}: decode={field.decode!r} needs files whose values may be read")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +53,7 @@ class ComparedFiles:
     on_missing: str
     names_in: NameList
     attrs_in: AttributeList
+    first_bytes: FirstBytes = no_first_bytes
     _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
     def rows(self, key: str, field: SingleField) -> Int64Array:
@@ -100,7 +107,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
-                any_shape=field.may_differ,
+                any_shape=field.may_differ or field.is_encoded,
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -159,6 +166,7 @@ class ComparedFiles:
             raise MissingFieldError(
                 f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
             )
+        dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
             raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")

@@ -20,11 +20,12 @@ from h5lightning.planning.attribute_fields import plan_attribute
 from h5lightning.planning.box_planning import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
+from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList, no_first_bytes
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
+from h5lightning.planning.encoded_field import FirstBytes, encoded_of
 from h5lightning.planning.field_kinds import (
     plan_constant,
     plan_of_series,
@@ -59,6 +60,7 @@ def plan_fields(
     names_in: NameList = lambda _: (),
     attrs_in: AttributeList = lambda _, __: (),
     difference_of: DifferenceOf = lambda _, __, ___: "",
+    first_bytes: FirstBytes = no_first_bytes,
 ) -> Fields:
     """Plan each field; all files must agree in it.
 
@@ -75,6 +77,7 @@ def plan_fields(
         names_in: the datasets of a file, for the error of a missing one.
         attrs_in: the attributes of an object in a file, for the error of a missing one.
         difference_of: the first difference between two files in a dataset, for an error.
+        first_bytes: reads the first image of files, which tells the size of all images.
 
     Raises:
         FieldError: a field that is missing or that no tensor can hold, or windows of rows of several series.
@@ -89,7 +92,7 @@ def plan_fields(
     _check_series(chosen, samples, series)
     chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
-    compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
+    compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in, first_bytes)
     lengths, remarks = _lengths(compared, chosen, allow_empty=allow_empty)
     if isinstance(series, Series) and series.tables:
         path = next(field.index or field.path for _, field in single_fields(chosen) if has_rows(field))
@@ -127,6 +130,12 @@ def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: S
     """Raise `OptionError` if windows may cross from a file into one whose rows have another shape."""
     is_joined = isinstance(series, Series) and series.join_files is not None
     for plan in plans if is_joined and isinstance(samples, Windows) else ():
+        encoded = encoded_of(plan)
+        if encoded is not None and len(encoded.forms) > 1:
+            raise OptionError(
+                f"{plan.title} has bytes of another length in each file, and windows may cross from one file into the "
+                "next one with series.join_files: leave join_files out, or write the files with one length"
+            )
         if isinstance(plan, RowField) and plan.shapes is not None:
             raise OptionError(
                 f"{plan.title} has rows of different shapes in different files, and windows may cross from one file "

@@ -8,7 +8,7 @@ import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.formatting import counted
-from h5lightning.options import Field, Series, single_fields
+from h5lightning.options import Field, Series, SingleField, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -113,7 +113,7 @@ class _Comparison:
 
     def has_all(self, datasets: Mapping[str, DatasetSchema]) -> bool:
         """Whether each field can be made of these datasets."""
-        return all(_is_usable(datasets.get(field.path), field.member) for field in self._fields)
+        return all(_is_usable(datasets.get(field.path), field) for field in self._fields)
 
     def difference(self, layout: tuple[DatasetSchema, ...], reference: Mapping[str, DatasetSchema]) -> str:
         """The first difference between a layout and the reference, as text; empty if there is none."""
@@ -122,6 +122,7 @@ class _Comparison:
             dataset, expected = datasets.get(field.path), reference[field.path]
             if dataset is None:
                 return f"holds no dataset '/{field.path}'"
+            dataset, expected = (one.seen_as(encoded=field.is_encoded) for one in (dataset, expected))
             any_type = is_type_said(field, self._dtype, dataset, expected)
             any_categories = field.decode == "stored"
             numbers = row_numbers_of(field)
@@ -133,7 +134,7 @@ class _Comparison:
                 field.member,
                 any_type=any_type,
                 any_categories=any_categories,
-                any_shape=field.may_differ,
+                any_shape=field.may_differ or field.is_encoded,
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""
@@ -158,9 +159,10 @@ def _most_common(
     return max(groups, key=lambda group: group[0])[1] if groups else None
 
 
-def _is_usable(dataset: DatasetSchema | None, member: str | None) -> bool:
+def _is_usable(dataset: DatasetSchema | None, field: SingleField) -> bool:
     """Whether a field can be made of a dataset, or of its column."""
-    value = None if dataset is None or dataset.refusal else dataset.value(member)
+    seen = None if dataset is None else dataset.seen_as(encoded=field.is_encoded)
+    value = None if seen is None or seen.refusal else seen.value(field.member)
     return value is not None and not value.refusal
 
 

@@ -40,7 +40,7 @@ from h5lightning.storage.scanning import ScanRequest
 
 __all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 11  # raise it when the layout of the store changes, or the result of scanning the same file
+FORMAT = 12  # raise it when the layout of the store changes, or the result of scanning the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
