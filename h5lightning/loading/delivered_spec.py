@@ -24,7 +24,7 @@ def delivered_spec(value: Any, read: FieldSpec | None, mode: str | None) -> Fiel
     sample = value[0] if mode == "list" and isinstance(value, list) and value else value
     if isinstance(sample, list) and read is not None and mode == "list":
         return read  # the entries of an index
-    if mode == BYTES and isinstance(value, list) and read is not None:
+    if mode == BYTES and isinstance(value, list) and isinstance(value[0], (bytes, list)) and read is not None:
         return read
     if not isinstance(sample, torch.Tensor):
         return FieldSpec((), type(value).__name__, classes)

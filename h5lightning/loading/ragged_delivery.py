@@ -20,6 +20,15 @@ from h5lightning.planning.ragged_fields import DerivedField, NestedField
 __all__ = ["RaggedDelivery"]
 
 
+def _value_of(sample: Any, key: str) -> Any:
+    return sample.get(key) if isinstance(sample, dict) else None
+
+
+def _is_of_bytes(value: Any) -> bool:
+    """Whether a value is bytes, or a list of them."""
+    return isinstance(value, bytes) or (isinstance(value, list) and all(map(_is_of_bytes, value)))
+
+
 class RaggedDelivery:
     """Delivers the fields of a dataset whose samples may have different shapes, their lengths and their padding.
 
@@ -75,7 +84,9 @@ class RaggedDelivery:
             FieldError: some of the samples have a field, and others do not.
         """
         columns: dict[str, list[Any]] = {}
-        for key in self._modes:
+        for key, mode in self._modes.items():
+            if mode == BYTES and not all(map(_is_of_bytes, (_value_of(sample, key) for sample in samples))):
+                continue  # the transform decoded them
             having = [isinstance(sample, dict) and key in sample for sample in samples]
             if any(having):
                 if not all(having):

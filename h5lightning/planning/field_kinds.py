@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from h5lightning.planning.conventions.encoding_checks import (
     forms_of,
     shared_classes,
 )
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.encoded_planning import check_encoded, encoded_dtype, plan_encoded
 from h5lightning.planning.fields import (
     ConstantField,
@@ -69,7 +71,9 @@ def plan_rows(
     if not row_numbers.is_in_unit:
         compared.check_written(field)
     shapes = None if is_box or field.is_encoded else row_shapes(compared, key, field)
-    rows = _rows(compared, key, field, samples, lengths, extra_rows)
+    # A list of bytes takes any number of rows.
+    of_any_length = replace(field, ragged="list") if field.decode == BYTES else field
+    rows = _rows(compared, key, of_any_length, samples, lengths, extra_rows)
     stored["steps"] = rows.steps
     if field.is_encoded:
         return plan_encoded(compared, key, field, samples, rows, stored | {"row_numbers": row_numbers})
