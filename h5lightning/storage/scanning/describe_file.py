@@ -131,7 +131,13 @@ class _FileScan:
         self._sources = Sources()
         constants = request.constants if request.labels else None
         self._annotator = Annotator(
-            fid, reader, request.same, constants, request.paths or (), has_series=not request.matched
+            fid,
+            reader,
+            request.same,
+            constants,
+            named=frozenset((*request.row_values, *request.row_texts)),
+            likely_paths=request.paths or (),
+            has_series=not request.matched,
         )
 
     def schema(self, tell: Tell) -> FileSchema:
