@@ -65,6 +65,12 @@ class StringTable(EqualByValue, Frozen):
         lengths = ends - starts
         return StringTable(self.blob[flat_positions(starts, lengths)], np.cumsum(lengths))
 
+    def part(self, start: int, stop: int) -> StringTable:
+        """The strings from ``start`` to ``stop``, which share the bytes of this table."""
+        first = int(self.ends[start - 1]) if start else 0
+        ends = self.ends[start:stop] - first
+        return StringTable(self.blob[first : first + (int(ends[-1]) if ends.size else 0)], ends)
+
     def __len__(self) -> int:
         return int(self.ends.size)
 

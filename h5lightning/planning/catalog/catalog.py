@@ -3,8 +3,7 @@
 What is described and compared as one is a unit: a file, or each match of the ``*`` in the paths of fields (see
 `MatchTable`). Paths in the layouts keep their ``*``, so that a million series share one layout.
 
-Files of one data set have few distinct layouts, so each layout is kept once. Arrays hold what differs between files:
-lengths, stored bytes, positions of the values. Pure data: opens no file.
+Files of one data set have few distinct layouts, so each layout is kept once. Arrays hold what differs between files.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.file_schema import FileSchema, units_of
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.row_index import IndexTable, joined_indexes
+from h5lightning.planning.catalog.row_values import RowValues, joined_row_values
 from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
@@ -69,6 +69,7 @@ class Catalog(Frozen):
         matches: the units of each file; None if each file is one unit.
         bounds: the series of each unit; None if each unit is one series.
         row_indexes: path of an index in the request → its numbers in each unit.
+        row_values: name in the request (`values_name`) → its values in each unit.
     """
 
     root: str
@@ -86,6 +87,7 @@ class Catalog(Frozen):
     matches: MatchTable | None = None
     bounds: SeriesBounds | None = None
     row_indexes: Mapping[str, IndexTable] = dataclasses.field(default_factory=dict)
+    row_values: Mapping[str, RowValues] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         files, units = len(self.names), self.unit_count
@@ -119,6 +121,7 @@ class Catalog(Frozen):
             matches=matches,
             bounds=_joined((schema.bounds for schema in schemas), SeriesBounds.joined),
             row_indexes=joined_indexes([schema.row_indexes for schema in schemas]),
+            row_values=joined_row_values([schema.row_values for schema in schemas]),
         )
 
     @classmethod
@@ -135,6 +138,7 @@ class Catalog(Frozen):
             matches=_joined((first.matches, second.matches), MatchTable.joined),
             bounds=_joined((first.bounds, second.bounds), SeriesBounds.joined),
             row_indexes=joined_indexes([first.row_indexes, second.row_indexes]),
+            row_values=joined_row_values([first.row_values, second.row_values]),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -159,6 +163,7 @@ class Catalog(Frozen):
             matches=None if self.matches is None else self.matches.take(files),
             bounds=None if self.bounds is None else self.bounds.take(units),
             row_indexes={path: table.take(units) for path, table in self.row_indexes.items()},
+            row_values={name: values.take(units) for name, values in self.row_values.items()},
         )
 
     def __len__(self) -> int:

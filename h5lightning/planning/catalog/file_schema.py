@@ -12,6 +12,7 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.row_index import IndexTable
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import DatasetSchema, Stamp
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.unit_table import FileMatches, UnitTable, UnitTableBuilder
@@ -33,6 +34,7 @@ class FileSchema:
             `datasets`, `attrs` and `extents` are empty.
         bounds: the series of its units; None if no table divides their rows.
         row_indexes: path of an index in the request → its numbers in the units.
+        row_values: name of a dataset or column in the request → its values in the units.
     """
 
     datasets: tuple[DatasetSchema, ...]
@@ -42,6 +44,7 @@ class FileSchema:
     matches: FileMatches | None = None
     bounds: SeriesBounds | None = None
     row_indexes: Mapping[str, IndexTable] = dataclasses.field(default_factory=dict)
+    row_values: Mapping[str, RowValues] = dataclasses.field(default_factory=dict)
 
     def dataset(self, path: str) -> DatasetSchema | None:
         """The schema of ``path``, or None if the file lacks it."""

@@ -38,6 +38,9 @@ class ScanRequest:
             for.
         lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
         indexes: paths of datasets that divide others into rows of unequal length; they may hold the ``*``.
+        row_values: names of datasets whose values are read and kept: ``path``, ``path[column]`` of a table, or the path
+            of a group that is a column of AnnData; they may hold the ``*``.
+        row_texts: the same, of which only text is kept, since numbers are known by themselves.
     """
 
     paths: tuple[str, ...] | None
@@ -53,6 +56,8 @@ class ScanRequest:
     compared: tuple[str, str, str] | None = None
     lists: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    row_values: tuple[str, ...] = ()
+    row_texts: tuple[str, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:
