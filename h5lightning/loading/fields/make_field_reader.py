@@ -20,6 +20,7 @@ from h5lightning.loading.fields.field_reader import (
     ReadContext,
     RowReader,
     SeriesReader,
+    TableReader,
 )
 from h5lightning.loading.fields.joined_parts import JoinedParts
 from h5lightning.loading.fields.located_batch import LocatedBatch
@@ -36,6 +37,7 @@ from h5lightning.planning.fields import (
     PaddingField,
     RowField,
     SeriesField,
+    TableField,
 )
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
 
@@ -82,4 +84,5 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     RowField: RowReader,
     RunField: RunReader,
     SeriesField: SeriesReader,
+    TableField: TableReader,
 }
