@@ -2,7 +2,7 @@
 
 By hand: ``python -m h5lightning.storage.scanning.worker``. The first line of its standard input is the request. Each
 further line is a list of paths, which it answers with one or more lines on its standard output, among lines of
-progress. It ends when its input does.
+progress; or the request of the next scan. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -30,20 +30,17 @@ def main() -> None:
     # Filter plug-ins may print: send that to standard error, where it cannot be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    tasks = sys.stdin.buffer
-    setup = json.loads(tasks.readline())
-    request = ScanRequest.from_plain(setup)
-    _send(answers, "ready")
-    encoder = OutcomeEncoder()
     reader = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)
-    for task in tasks:
+    for line in sys.stdin.buffer:
+        task = json.loads(line)
+        if isinstance(task, dict):
+            request, locking, encoder = ScanRequest.from_plain(task), task["locking"], OutcomeEncoder()
+            _send(answers, "ready")
+            continue
         tell = _Teller(answers)
-        outcomes = (
-            outcome_of(path, request, reader, locking=setup["locking"], tell=tell)
-            for path in json.loads(task)
-        )
-        for line in encoder.encode(outcomes):
-            _send(answers, line)
+        outcomes = (outcome_of(path, request, reader, locking=locking, tell=tell) for path in task)
+        for answer in encoder.encode(outcomes):
+            _send(answers, answer)
 
 
 class _Teller:

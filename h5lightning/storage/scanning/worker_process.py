@@ -59,11 +59,12 @@ class ScanProcess:
         self._decoder = OutcomeDecoder()
 
     def begin(self, setup: str) -> None:
-        """Send the request, and wait until the process is ready.
+        """Send the request of a scan, and wait until the process is ready; it may have answered other requests before.
 
         Raises:
             DiedError: it ended before it was ready.
         """
+        self._decoder = OutcomeDecoder()
         self._ask(setup)
 
     def scan(self, paths: Sequence[str], advance: Advance = lambda _: None) -> list[Outcome]:
