@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from h5lightning.datamodule.decoding_costs import decoding_remarks
@@ -15,16 +16,19 @@ from h5lightning.datamodule.distributed import (
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_reach
+from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
+from h5lightning.loading.passes.read_statistics import read_statistics
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
+from h5lightning.planning.statistics import StatisticsRequest
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -38,6 +42,7 @@ class DataLifecycle:
         self._trainer = trainer
         self._seed = RunSeed(options.seed)
         self._window = RunWindow(options.shuffle)
+        self._statistics = RunStatistics(options.normalize)
         self._survey: DataSurvey | None = None
         self._data: PreparedData | None = None
         self._values: OrderValues | None = None  # of the training samples, read on rank 0
@@ -58,6 +63,39 @@ class DataLifecycle:
                 "the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it"
             )
         return self._data
+
+    @property
+    def statistics(self) -> dict[str, UsedStatistics]:
+        """Key → what normalises the field."""
+        self.complete(is_shared=False)
+        return self._statistics.used(self.data.survey.fields)
+
+    def complete(self, *, is_shared: bool = True) -> None:
+        """Read the statistics that are still needed.
+
+        Args:
+            is_shared: rank 0 reads them for all ranks, which all call this; else this process reads them.
+
+        Raises:
+            FieldError: a field has no number to compute statistics of.
+            BadFileError: a file cannot be read.
+        """
+        data, options = self.data, self._options
+        lacking = self._statistics.lacking(data.survey.fields.spec()) if "train" in data.plan.parts else {}
+        if not lacking:
+            return
+        requests = {key: StatisticsRequest.of(one) for key, one in lacking.items()}
+        read = partial(
+            read_statistics,
+            data.survey,
+            data.plan,
+            requests,
+            access=options.access,
+            reader=options.reader,
+            threads=options.threads,
+        )
+        self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
+        data.normalize_by(self._statistics.known)
 
     @property
     def shuffle(self) -> Shuffle:
@@ -97,6 +135,9 @@ class DataLifecycle:
             self._prepare(batch_size)
         if self._restored is not None:
             self._continue(self._restored)
+        # In an evaluation, a Trainer loads the checkpoint and its statistics after this.
+        if stage in (None, "fit") or self._trainer() is None:
+            self.complete()
         if stage in (None, "fit") and self._values is None:
             self._share_values()
 
@@ -141,6 +182,8 @@ class DataLifecycle:
         """Split the same files with the seed that counts now."""
         data = self.data
         self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
+        self._statistics.forget_own()
+        self._data.normalize_by(self._statistics.known)
         if self._values is not None:
             self._share_values()
 
@@ -161,14 +204,18 @@ class DataLifecycle:
             self._order = None
         if self._seed.begin_fit():
             self._prepare_again()
+        if self._statistics.begin_fit() and self._data is not None:
+            self._data.normalize_by(self._statistics.known)
 
     def _continue(self, saved: SavedRun) -> None:
         """Take over the seed of a saved run, compare its data with these, and continue at its position."""
         self._restored = None
-        if not self._continues:
+        if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
         if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
             self._prepare_again()
+        if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
+            self.data.normalize_by(self._statistics.known)
         if self._continues:
             self._window.take_over(saved.record.shuffle, is_kept=saved.is_own)
             self._order = None
@@ -185,4 +232,5 @@ class DataLifecycle:
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=data.plain_split,
             reach=recorded_reach(data.survey.index),
+            normalize=self._statistics.to_plain(data.survey.fields),
         )

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.datamodule.distributed import AttachedTrainer, given_share
+from h5lightning.datamodule.field_values import FieldValues
 from h5lightning.datamodule.lifecycle import DataLifecycle
 from h5lightning.datamodule.loaders import Loaders
 from h5lightning.datamodule.options import DataModuleOptions, plain_batch_size
@@ -25,6 +26,7 @@ from h5lightning.options import Access, Shuffle, Split, Table
 from h5lightning.options.checks import check_int
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import SamplesOption
+from h5lightning.planning.field_spec import class_count
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.splitting.manifest import save_manifest
 
@@ -33,7 +35,7 @@ __all__ = ["H5DataModule", "SampleLocation"]
 Loader: TypeAlias = DataLoader[Any] | list[Any]
 
 
-class H5DataModule(LightningDataModule):
+class H5DataModule(FieldValues, LightningDataModule):
     """Trains from HDF5 files: pattern in, batches out, safe with any number of ranks and workers.
 
     Batches are dicts of tensors ``{key: (N, …)}`` in native byte order. Everything works without a Trainer
@@ -176,6 +178,7 @@ class H5DataModule(LightningDataModule):
         Raises:
             ShardingError: there are too few samples, or nothing says which of several ranks this is.
         """
+        self._lifecycle.complete()
         if self.train_dataset is None:
             return []
         given = given_share(rank, world_size)
@@ -264,6 +267,15 @@ class H5DataModule(LightningDataModule):
         """Key → shape, type and classes of what a model gets, to build a model from the data; of the first stage."""
         return next(iter(self._data.datasets.values())).sample_spec()
 
+    def num_classes(self, key: str) -> int:
+        """Number of categories of a field, to build a model from the data.
+
+        Raises:
+            MissingFieldError: there is no such field.
+            FieldError: it has no categories.
+        """
+        return class_count(self.sample_spec, key)
+
     @property
     def splits(self) -> dict[str, list[str]]:
         """Split → paths of its files, in order."""
@@ -332,6 +344,7 @@ class H5DataModule(LightningDataModule):
         self._lifecycle.close()
 
     def _evaluation_loader(self, stage: str, rank: int | None, world_size: int | None) -> Loader:
+        self._lifecycle.complete()
         data, given = self._data, given_share(rank, world_size)
         if stage not in data.datasets:
             return []

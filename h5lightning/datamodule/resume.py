@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
+from h5lightning.options import Normalize
 from h5lightning.options.checks import check_int, to_plain
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _VERSION = 2
+_LATER = ("reach", "normalize")  # came in a later version
 _VARIABLE = "PL_GLOBAL_SEED"
 
 
@@ -44,13 +46,14 @@ class RunRecord:
     reach: Any = (
         ...
     )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
+    normalize: Any = ...  # key → how the field is normalised, with its statistics; ``...`` if none is
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
-        if self.reach is ...:
-            del record["reach"]  # as earlier versions wrote it
-        return {"version": _VERSION, "position": position.to_plain(), **record}
+        # What does not apply is left out, as earlier versions did.
+        said = {name: value for name, value in record.items() if value is not ... or name not in _LATER}
+        return {"version": _VERSION, "position": position.to_plain(), **said}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,10 @@ class SavedRun:
     def position_in(self, record: RunRecord, *, on_other_data: str) -> TrainingProgress | None:
         """Where training continues in a run with this record; None where it does not; see `check_same_data`."""
         differences = differences_between_runs(self.record, record)
-        check_same_data(differences, is_training=self.position is not None, on_other_data=on_other_data)
+        is_training = self.position is not None
+        if not is_training and self.record.normalize is ...:
+            differences.pop("normalize", None)  # it may have been normalised in another way
+        check_same_data(differences, is_training=is_training, on_other_data=on_other_data)
         return self.position.restarted() if self.position is not None and differences else self.position
 
 
@@ -111,6 +117,7 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
     if saved.reach != current.reach:
         before, now = _reach_text(saved.reach), _reach_text(current.reach)
         differences["steps"] = f"the steps of the fields needed {before}, now they need {now}"
+    differences["normalize"] = _normalize_difference(saved.normalize, current.normalize)
     explained = {name: text for name, text in differences.items() if text}
     if not explained and saved.order is not ... and saved.order != current.order:
         return {
@@ -129,6 +136,25 @@ def recorded_reach(index: SampleIndex) -> Any:
     return [int(np.max(reach.before)), int(np.max(reach.after))]
 
 
+def _normalize_difference(saved: Any, current: Any) -> str:
+    """What is normalised in another way; statistics may differ, and those of the checkpoint count."""
+    before, now = (
+        {} if one is ... else {key: {**how, "statistics": None, "shape": None} for key, how in one.items()}
+        for one in (saved, current)
+    )
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return "; ".join(
+        f"{key!r} was {_normalize_text(before.get(key))}, and is {_normalize_text(now.get(key))}"
+        for key in keys
+    )
+
+
+def _normalize_text(how: Mapping[str, Any] | None) -> str:
+    if how is None:
+        return "not normalised"
+    return f"normalised by {Normalize(how['kind'], how['per'], how['where'])}"
+
+
 def _reach_text(reach: Any) -> str:
     if reach is ...:
         return "the rows of the window"
@@ -144,9 +170,15 @@ def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_oth
 
     Raises:
         SplitMismatchError: training would continue with another split.
-        ResumeError: training would continue in another order.
+        ResumeError: training would continue in another order; or the model was trained with numbers that were
+            normalised in another way.
     """
     if not is_training:
+        if "normalize" in differences:
+            raise ResumeError(
+                f"the checkpoint was trained with numbers that were normalised in another way: field "
+                f"{differences['normalize']}. Use the same normalize= as that run"
+            )
         if "split" in differences:
             rank_zero_warn(visible(f"the checkpoint was trained with another split: {differences['split']}"))
         return

@@ -16,6 +16,7 @@ __all__ = [
     "Annotations",
     "AxisLabels",
     "Encoding",
+    "FlagNames",
     "Found",
     "Number",
     "SeriesTable",
@@ -64,6 +65,21 @@ class Encoding:
     def is_masking(self) -> bool:
         """Whether some stored numbers may stand for missing values."""
         return bool(self.fills) or self.low is not None or self.high is not None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FlagNames:
+    """What the attributes ``flag_values`` and ``flag_meanings`` of netCDF say.
+
+    Args:
+        values: stored numbers, in the order of the file.
+        names: the name of each.
+        problem: why they name no categories, to follow the name of the dataset; empty if they do.
+    """
+
+    values: tuple[Number, ...] = ()
+    names: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,6 +148,7 @@ class Annotations:
         digest: digest of all values, if it must be the same in all files; else empty.
         index: the VectorIndex of NWB that divides its values into rows of unequal length; empty if there is none.
         remarks: further notes, to follow the name of the dataset; the dataset can be used all the same.
+        flags: names of its stored numbers; only of datasets whose values were requested.
     """
 
     encoding: Encoding | None = None
@@ -144,6 +161,7 @@ class Annotations:
     digest: str = ""
     index: str = ""
     remarks: tuple[str, ...] = ()
+    flags: FlagNames | None = None
 
     @property
     def problem(self) -> str:
@@ -181,6 +199,7 @@ _KINDS: dict[str, Callable[..., Any]] = {
     "missing_columns": Found,
     "labels": AxisLabels,
     "series": SeriesTable,
+    "flags": FlagNames,
 }
 
 

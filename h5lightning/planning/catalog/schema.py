@@ -43,6 +43,7 @@ class Member:
         categories: names of the values of an enumeration or of a table of categories.
         refusal: the reason why it cannot be a field, to follow its name; empty if it can.
         vocabulary: digest of a table of categories that is too long for `categories`; see `DatasetSchema`.
+        category_values: of an enumeration whose values are not 0, 1, …: the values, in the order of `categories`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Member:
     categories: tuple[str, ...] | None = None
     refusal: str = ""
     vocabulary: str = ""
+    category_values: tuple[int, ...] = ()
 
     @property
     def itemsize(self) -> int:
@@ -78,6 +80,7 @@ class DatasetSchema:
         annotations: what the file says about its numbers; no part of the layout.
         vocabulary: digest of a table of categories that is too long for `categories`, or `UNREAD` and the reason why
             the scan does not read it; otherwise empty.
+        category_values: of an enumeration whose values are not 0, 1, …: the values, in the order of `categories`.
     """
 
     path: str
@@ -94,6 +97,7 @@ class DatasetSchema:
     refusal: str = ""
     annotations: Annotations = NOTHING
     vocabulary: str = ""
+    category_values: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int | None:
@@ -140,7 +144,8 @@ class DatasetSchema:
         """The column that a field holds, or the whole element as a column; None if there is no such column."""
         if member is not None:
             return self.member(member)
-        return Member("", self.dtype, (), self.categories, self.refusal, self.vocabulary)
+        own = (self.categories, self.refusal, self.vocabulary, self.category_values)
+        return Member("", self.dtype, (), *own)
 
     def row_shape_of(self, member: str | None) -> tuple[int, ...]:
         """Shape of one row of a column, or of the dataset."""
@@ -183,6 +188,7 @@ class DatasetSchema:
             self.is_converted,
             self.refusal,
             self.vocabulary,
+            self.category_values,
         )
 
     def facts(self) -> tuple[int, int, int]:
@@ -214,6 +220,7 @@ class DatasetSchema:
             self.refusal,
             annotations,
             self.vocabulary,
+            self.category_values,
         )
 
     def to_plain(self) -> dict[str, Any]:

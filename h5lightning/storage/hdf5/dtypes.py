@@ -28,6 +28,7 @@ class ElementType:
         dtype: NumPy's type string, ``compound``, or a description of a refused type.
         members: the columns of a compound, including those that no tensor can hold; empty if no tensor can hold any.
         categories: names of the values of an enumeration, in the order of the values.
+        category_values: the values of an enumeration, unless they are 0, 1, …
         is_converted: whether the stored bits differ from those of ``dtype``, so that HDF5 must convert them.
         refusal: why no tensor can hold it, as the predicate of a sentence about the dataset; empty if one can.
         hdf5_reason: why only HDF5 can read it, as above; empty if the stored bytes are those of ``dtype``.
@@ -37,6 +38,7 @@ class ElementType:
     dtype: str
     members: tuple[Member, ...] = ()
     categories: tuple[str, ...] | None = None
+    category_values: tuple[int, ...] = ()
     is_converted: bool = False
     refusal: str = ""
     hdf5_reason: str = ""
@@ -149,14 +151,15 @@ def _enumeration(tid: h5t.TypeEnumID) -> ElementType:
     values = [(tid.get_member_value(i), _text(tid.get_member_name(i))) for i in range(tid.get_nmembers())]
     if sorted(values) == [(0, "FALSE"), (1, "TRUE")]:
         return ElementType("|b1", is_converted=tid.get_size() != 1)
-    return dataclasses.replace(base, categories=_category_names(sorted(values)))
+    return _with_categories(base, sorted(values))
 
 
-def _category_names(values: list[tuple[int, str]]) -> tuple[str, ...]:
+def _with_categories(base: ElementType, values: list[tuple[int, str]]) -> ElementType:
     if [value for value, _ in values] == list(range(len(values))):
-        return tuple(name for _, name in values)
+        return dataclasses.replace(base, categories=tuple(name for _, name in values))
     # A name without its value would suggest that the value is its position.
-    return tuple(f"{name}={value}" for value, name in values)
+    names = tuple(f"{name}={value}" for value, name in values)
+    return dataclasses.replace(base, categories=names, category_values=tuple(value for value, _ in values))
 
 
 def _compound(tid: h5t.TypeCompoundID) -> ElementType:
@@ -205,7 +208,8 @@ def _column(name: str, tid: h5t.TypeID) -> tuple[Member, bool]:
     element = element_type(tid)
     if element.members or element.refusal:
         return Member(name, _refused_text(tid, element), shape, None, element.refusal or _NESTED), False
-    return Member(name, element.dtype, shape, element.categories), element.is_converted
+    member = Member(name, element.dtype, shape, element.categories, category_values=element.category_values)
+    return member, element.is_converted
 
 
 def _refused_text(tid: h5t.TypeID, element: ElementType) -> str:

@@ -26,6 +26,7 @@ from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.row_index import IndexTable
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
@@ -40,7 +41,7 @@ from h5lightning.storage.scanning import ScanRequest
 
 __all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 11  # raise it when the layout of the store changes, or the result of scanning the same file
+FORMAT = 12  # raise it when the layout of the store changes, or the result of scanning the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
@@ -126,6 +127,7 @@ def pack(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryvi
         "annotations": [annotations.to_plain() for annotations in catalog.annotations],
         "part": None if catalog.matches is None else catalog.matches.part,
         "indexes": list(catalog.row_indexes),
+        "values": list(catalog.row_values),
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
         "forms": [
             (*form, None if record is None else record.to_plain()) for *form, record in extents.layouts
@@ -172,14 +174,20 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
         ),
         matches=_matches(store),
         bounds=SeriesBounds.from_arrays(arrays),
-        row_indexes={path: _row_index(arrays, number) for number, path in enumerate(header["indexes"])},
+        row_indexes={
+            path: IndexTable.from_arrays(_named(arrays, f"index_{number}_"))
+            for number, path in enumerate(header["indexes"])
+        },
+        row_values={
+            name: RowValues.from_arrays(_named(arrays, f"values_{number}_"))
+            for number, name in enumerate(header["values"])
+        },
     )
 
 
-def _row_index(arrays: Mapping[str, npt.NDArray[Any]], number: int) -> IndexTable:
-    start = f"index_{number}_"
-    own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-    return IndexTable.from_arrays(own)
+def _named(arrays: Mapping[str, npt.NDArray[Any]], start: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays whose names have this start, without it."""
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 def _matches(store: StoredArrays) -> MatchTable | None:
@@ -206,14 +214,18 @@ def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
 def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
     matches = catalog.matches or MatchTable("", np.zeros(0, np.int64), StringTable.of(()))
     bounds = {} if catalog.bounds is None else catalog.bounds.arrays()
-    indexes = {
-        f"index_{number}_{name}": array
-        for number, table in enumerate(catalog.row_indexes.values())
+    tables: list[tuple[str, int, IndexTable | RowValues]] = [
+        *(("index", number, table) for number, table in enumerate(catalog.row_indexes.values())),
+        *(("values", number, table) for number, table in enumerate(catalog.row_values.values())),
+    ]
+    of_tables = {
+        f"{kind}_{number}_{name}": array
+        for kind, number, table in tables
         for name, array in table.arrays().items()
     }
     return (
         bounds
-        | indexes
+        | of_tables
         | {
             "name_bytes": catalog.names.blob,
             "name_ends": catalog.names.ends.astype("<i8", copy=False),
@@ -249,4 +261,6 @@ def _plain(request: ScanRequest) -> list[Any]:
         list(request.series),
         request.coordinate,
         list(request.indexes),
+        list(request.row_values),
+        list(request.row_texts),
     ]

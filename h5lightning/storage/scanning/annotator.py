@@ -18,6 +18,7 @@ from h5lightning.storage.scanning.conventions.encodings import (
     is_netcdf,
     masked_row,
 )
+from h5lightning.storage.scanning.conventions.flag_names import flag_names
 from h5lightning.storage.scanning.conventions.missing_categories import NONE_MISSING, missing_of
 from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import ValueReader
@@ -36,6 +37,7 @@ class Annotator:
         fid: the open file.
         reader: reads attributes and text.
         same: paths of datasets that get a digest.
+        named: paths of datasets whose numbers may have names in attributes.
         constants: paths of datasets without a sample axis; None to look for no labels.
         likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
         has_series: whether to look for what divides rows into series.
@@ -47,12 +49,15 @@ class Annotator:
         reader: ValueReader,
         same: tuple[str, ...] = (),
         constants: tuple[str, ...] | None = (),
+        *,
+        named: frozenset[str] = frozenset(),
         likely_paths: tuple[str, ...] = (),
         has_series: bool = True,
     ) -> None:
         self._fid = fid
         self._reader = reader
         self._same = same
+        self._named = named
         self._is_netcdf: bool | None = None
         self._names = NameList(fid, likely_paths=likely_paths)
         self._series = SeriesFinder(fid, self._names) if has_series else None
@@ -72,12 +77,14 @@ class Annotator:
         numbers = self._about_numbers(dataset)
         series, series_remarks = self._series.find(info, path) if self._series is not None else ((), ())
         labels, label_remarks = self._labels.find(info, path, asked) if self._labels is not None else ((), ())
+        is_named = bool(self._named) and (asked or path) in self._named
         return _annotations(
             numbers,
             series=series,
             labels=labels,
             ends_with_fill=ends_with_fill(self._fid, info),
             remarks=(*series_remarks, *label_remarks),
+            flags=flag_names(info, self._reader) if is_named else None,
         )
 
     def annotate_elsewhere(self, info: DatasetInfo) -> Annotations:

@@ -104,6 +104,7 @@ def describe_dataset(
         is_converted=element.is_converted,
         refusal=refusal,
         vocabulary=vocabulary.text,
+        category_values=element.category_values,
     )
 
 

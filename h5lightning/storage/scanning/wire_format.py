@@ -23,6 +23,7 @@ from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.plain_arrays import arrays_of, plain_of
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.row_index import IndexTable
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.unit_table import FileMatches, UnitTable
@@ -79,6 +80,7 @@ class OutcomeEncoder:
             "matches": None if outcome.matches is None else self._matches(outcome.matches),
             "bounds": None if outcome.bounds is None else outcome.bounds.to_plain(),
             "indexes": {path: plain_of(table.arrays()) for path, table in outcome.row_indexes.items()},
+            "values": {name: plain_of(values.arrays()) for name, values in outcome.row_values.items()},
         }
 
     def _matches(self, matches: FileMatches) -> dict[str, Any]:
@@ -168,7 +170,8 @@ class OutcomeDecoder:
         matches = None if plain["matches"] is None else self._matches(plain["matches"])
         bounds = SeriesBounds.from_plain(plain["bounds"])
         indexes = {path: IndexTable.from_arrays(arrays_of(table)) for path, table in plain["indexes"].items()}
-        return FileSchema(datasets, plain["attrs"], extents, sources, matches, bounds, indexes)
+        values = {name: RowValues.from_arrays(arrays_of(own)) for name, own in plain["values"].items()}
+        return FileSchema(datasets, plain["attrs"], extents, sources, matches, bounds, indexes, values)
 
     def _matches(self, plain: dict[str, Any]) -> FileMatches:
         forms = (
@@ -213,6 +216,7 @@ def _nbytes(outcome: Outcome) -> int:
         return 0
     bounds = 0 if outcome.bounds is None else outcome.bounds.nbytes
     bounds += sum(table.nbytes for table in outcome.row_indexes.values())
+    bounds += sum(values.nbytes for values in outcome.row_values.values())
     if outcome.matches is not None:
         units = outcome.matches.units
         return bounds + units.facts.nbytes + units.attrs.blob.nbytes + units.extents.nbytes
