@@ -72,7 +72,8 @@ class PreparedData:
             # Tiles are as large as the window: what they decode counts, not what their samples hold.
             return None if boxes.total_bytes(index.rows_of_units, index.grid) <= cache_bytes else cache_bytes
         held = self.survey.decoded_chunks().held_window_bytes(cache_bytes)
-        rows = self.plan.parts["train"].rows if "train" in self.plan.parts else 0
+        part = self.plan.parts.get("train")
+        rows = 0 if part is None else part.rows if part.members is None else part.spanned_rows
         return None if held is None or rows * self.survey.row_layout().row_bytes <= held else held
 
     def fitted(self, shuffle: Shuffle) -> Shuffle:

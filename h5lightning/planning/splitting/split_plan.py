@@ -6,17 +6,19 @@ A plan lists rows, never samples, so that other windows do not change it. `Split
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
 from h5lightning.options import Windows
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.kept_samples import Runs, kept_samples, runs_of
 from h5lightning.planning.reach import reach_text
 from h5lightning.planning.selection import RandomSubset, Selection
 
@@ -34,14 +36,19 @@ class Segments:
         start: first row of each run, counted in its series, ``(segments,)``.
         stop: one past the last row of each run, ``(segments,)``.
         subset: the rows of the runs that count (``by="sample"``); None for all.
+        members: the rows of the runs that count, numbered over the runs one after the other, where rows stay together
+            that have the same value; None for all.
     """
 
     series: Int64Array
     start: Int64Array
     stop: Int64Array
     subset: RandomSubset | None = None
+    members: Bits | None = None
 
     def __post_init__(self) -> None:
+        if self.members is not None and (self.subset is not None or self.members.size != self.spanned_rows):
+            raise ValueError(f"{self.members.size} bits do not say which of {self.spanned_rows} rows count")
         same = self.series[1:] == self.series[:-1]
         if np.any(self.series[1:] < self.series[:-1]) or np.any(same & (self.start[1:] < self.stop[:-1])):
             raise ValueError("segments must be disjoint and sorted by series and row")
@@ -62,7 +69,18 @@ class Segments:
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return int((self.stop - self.start).sum()) if self.subset is None else len(self.subset.slices)
+        if self.members is not None:
+            return len(self.members)
+        return self.spanned_rows if self.subset is None else len(self.subset.slices)
+
+    @property
+    def spanned_rows(self) -> int:
+        """Number of rows of the runs, of which only some may count."""
+        return int((self.stop - self.start).sum())
+
+    def runs(self) -> Iterator[Runs]:
+        """The runs of rows that count, some at a time; those of a random subset are not known as runs."""
+        return runs_of(self.series, self.start, self.stop, self.members)
 
     def files(self, index: SampleIndex) -> Int64Array:
         """The files that the runs lie in, ascending."""
@@ -70,8 +88,10 @@ class Segments:
         return files[np.diff(files, prepend=-1) > 0]
 
     def selection(self, index: SampleIndex) -> Selection:
-        """The samples of ``index`` that lie inside one run each."""
-        return Selection(index.ranges_within(self.series, self.start, self.stop), self.subset)
+        """The samples of ``index`` that read no row but those of one run, and none that conditions leave out."""
+        ranges = index.ranges_within(self.series, self.start, self.stop)
+        kept = kept_samples(index, self.series, self.start, self.stop, self.members)
+        return Selection(ranges, self.subset).keeping(kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +186,8 @@ def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64
         if part.subset is not None:
             digest.update(part.subset.key.to_bytes(8, "little"))
             _add_numbers(digest, part.subset.slices.starts, part.subset.slices.stops)
+        if part.members is not None:
+            digest.update(part.members.to_bytes())
     return digest.hexdigest()
 
 
@@ -181,7 +203,17 @@ def _add_numbers(digest: hashlib.blake2b, *arrays: Int64Array) -> None:
 
 
 def _shortage(part: Segments, index: SampleIndex) -> str:
-    longest, samples, reach = int((part.stop - part.start).max(initial=0)), index.samples, index.reach
+    samples, reach = index.samples, index.reach
+    longest = max((int((runs.stop - runs.start).max(initial=0)) for runs in part.runs()), default=0)
+    if index.filter is not None and len(part.selection(replace(index, filter=None))):
+        return (
+            "every sample reads a row that 'where' leaves out. Loosen the conditions, or use shorter windows"
+        )
+    if part.members is not None and isinstance(samples, Windows):
+        return (
+            f"rows stay together by their values, and its longest run of rows is {longest}, "
+            f"{reach_text(samples, reach)}. Use shorter windows"
+        )
     if isinstance(samples, Windows) and reach.pad is not None:
         return (
             f"its longest run of rows is {longest}, and windows start at every {samples.stride_rows}th row of a "
@@ -192,4 +224,6 @@ def _shortage(part: Segments, index: SampleIndex) -> str:
             f"its longest run of rows is {longest}, {reach_text(samples, reach)}. Use shorter windows, a larger "
             "fraction, or split by='file' or by='series'"
         )
+    if part.members is not None:
+        return "rows stay together by their values, and no series has only rows of this split. Use samples=Rows()"
     return "no series is in it from its first to its last row. Split by='file' or by='series'"
