@@ -10,6 +10,7 @@ import torch
 from h5lightning.datamodule.denormalize import TensorStatistics, denormalized, denormalized_entries
 from h5lightning.errors import MissingFieldError
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.field_spec import class_count
 
 if TYPE_CHECKING:
     from h5lightning.datamodule.lifecycle import DataLifecycle
@@ -28,6 +29,15 @@ class FieldValues:
     def statistics(self) -> dict[str, TensorStatistics]:
         """Key of each field that is normalised → its statistics, as tensors: those of a checkpoint, else of train."""
         return {key: TensorStatistics.of(one.statistics) for key, one in self._lifecycle.statistics.items()}
+
+    def num_classes(self, key: str) -> int:
+        """Number of categories of a field, to build a model from the data.
+
+        Raises:
+            MissingFieldError: there is no such field.
+            FieldError: it has no categories.
+        """
+        return class_count(next(iter(self._lifecycle.data.datasets.values())).sample_spec(), key)
 
     def denormalize(self, values: Any, *, key: str | None = None) -> Any:
         """The numbers that normalised ones were made of, on any device; gradients pass through.
