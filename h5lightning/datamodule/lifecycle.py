@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.core.visible import visible
 from h5lightning.datamodule.decoding_costs import decoding_remarks
 from h5lightning.datamodule.distributed import (
     AttachedTrainer,
@@ -19,16 +24,16 @@ from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded
 from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
-from h5lightning.errors import NotSetUpError
+from h5lightning.errors import FieldError, MissingFieldError, NotSetUpError
 from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
 from h5lightning.loading.passes.read_statistics import read_statistics
 from h5lightning.options import Shuffle
-from h5lightning.options.checks import to_plain
+from h5lightning.options.checks import did_you_mean, to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
-from h5lightning.planning.statistics import StatisticsRequest
+from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -80,13 +85,35 @@ class DataLifecycle:
             FieldError: a field has no number to compute statistics of.
             BadFileError: a file cannot be read.
         """
-        data, options = self.data, self._options
+        data = self.data
         lacking = self._statistics.lacking(data.survey.fields.spec()) if "train" in data.plan.parts else {}
-        if not lacking:
-            return
-        requests = {key: StatisticsRequest.of(one) for key, one in lacking.items()}
-        read = partial(
-            read_statistics,
+        if lacking:
+            read = partial(
+                self._read_statistics, {key: StatisticsRequest.of(one) for key, one in lacking.items()}
+            )
+            self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
+            self._normalize()
+
+    def class_counts(self, key: str) -> Int64Array:
+        """How often each category of a field occurs in the rows of the train split, ``(classes,)``.
+
+        Raises:
+            FieldError: the field has no categories.
+            SplitError: there is no train split.
+        """
+        spec = self.data.survey.fields.spec()
+        if key not in spec:
+            raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, spec)}")
+        counts = self._read_statistics({key: StatisticsRequest(per="all")})[key].classes
+        if counts is None:
+            raise FieldError(
+                f"field {key!r} has no categories: Field(…, categories=True) finds the values that occur"
+            )
+        return counts
+
+    def _read_statistics(self, requests: Mapping[str, StatisticsRequest]) -> dict[str, FieldStatistics]:
+        data, options = self.data, self._options
+        return read_statistics(
             data.survey,
             data.plan,
             requests,
@@ -94,8 +121,13 @@ class DataLifecycle:
             reader=options.reader,
             threads=options.threads,
         )
-        self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
+
+    def _normalize(self) -> None:
+        """Normalise by the statistics that count now, and say where a scale is 1."""
+        data = self.data
         data.normalize_by(self._statistics.known)
+        for remark in self._statistics.remarks(data.survey.fields):
+            rank_zero_warn(visible(remark))
 
     @property
     def shuffle(self) -> Shuffle:
@@ -120,7 +152,8 @@ class DataLifecycle:
         """Sentences about the order of training, and about what it decodes more than once."""
         bucket = self._options.shuffle.bucket
         about = f"Training batches have samples of similar {bucket!r}: those of {WINDOW_STEPS} steps are sorted by it"
-        return [*([] if bucket is None else [about]), *self.decoding_remarks()]
+        about_values = self._statistics.remarks(self.data.survey.fields)
+        return [*([] if bucket is None else [about]), *about_values, *self.decoding_remarks()]
 
     def scan(self) -> None:
         """Discover and scan the files, once."""
@@ -183,7 +216,7 @@ class DataLifecycle:
         data = self.data
         self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
         self._statistics.forget_own()
-        self._data.normalize_by(self._statistics.known)
+        self._normalize()
         if self._values is not None:
             self._share_values()
 
@@ -205,7 +238,7 @@ class DataLifecycle:
         if self._seed.begin_fit():
             self._prepare_again()
         if self._statistics.begin_fit() and self._data is not None:
-            self._data.normalize_by(self._statistics.known)
+            self._normalize()
 
     def _continue(self, saved: SavedRun) -> None:
         """Take over the seed of a saved run, compare its data with these, and continue at its position."""
@@ -215,7 +248,7 @@ class DataLifecycle:
         if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
             self._prepare_again()
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
-            self.data.normalize_by(self._statistics.known)
+            self._normalize()
         if self._continues:
             self._window.take_over(saved.record.shuffle, is_kept=saved.is_own)
             self._order = None
