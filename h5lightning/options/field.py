@@ -139,7 +139,10 @@ class Field:
             "Field('x', constant=True, decode='cf')"
         """
         items = dataclasses.fields(Field)
-        options = {item.name: _listed(getattr(self, item.name)) for item in items} | changes
+        options = {item.name: _listed(getattr(self, item.name)) for item in items}
+        if isinstance(self.categories, tuple):
+            options["categories"] = list(self.categories)
+        options |= changes
         defaults = {item.name: item.default for item in items}
         path = options.pop("path")
         arguments = [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
@@ -321,5 +324,5 @@ def _category_list(values: object) -> tuple[str | int, ...]:
 
 def _listed(value: object) -> object:
     """A tuple of names as the list that users write; anything else as it is."""
-    is_names = isinstance(value, tuple) and all(isinstance(one, (str, int)) for one in value)
+    is_names = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
     return list(value) if is_names and isinstance(value, tuple) else value

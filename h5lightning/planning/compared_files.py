@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,12 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
+from h5lightning.planning.categories import as_classes, check_read, row_values_of
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.row_index import row_index_of
+from h5lightning.planning.values.categories import Categories
 from h5lightning.planning.values.conversions import wider_type
 
 __all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
@@ -39,7 +41,12 @@ _MOST_LISTED = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedFiles:
-    """The files that must agree in each field, and what the user said; see `plan_fields`."""
+    """The files that must agree in each field, and what the user said; see `plan_fields`.
+
+    Args:
+        categories: the categories of each field that has some.
+        checks_rows: whether a row without a category is an error now, and not only when it is delivered.
+    """
 
     catalog: Catalog
     files: Int64Array
@@ -47,6 +54,8 @@ class ComparedFiles:
     on_missing: str
     names_in: NameList
     attrs_in: AttributeList
+    categories: Mapping[str, Categories] = dataclasses.field(default_factory=dict)
+    checks_rows: bool = True
     _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
     def rows(self, key: str, field: SingleField) -> Int64Array:
@@ -159,6 +168,11 @@ class ComparedFiles:
             raise MissingFieldError(
                 f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
             )
+        if field.categories is not None:
+            check_read(self.catalog, key, field, file)
+            values = row_values_of(self.catalog, field)
+            is_known = values is not None and bool(values.has_rows[file])
+            dataset = as_classes(dataset, field, is_known=is_known)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
             raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")

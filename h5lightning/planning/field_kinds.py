@@ -13,6 +13,7 @@ from h5lightning.options import Field, Rows, Samples, SingleField, Whole, Window
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.box_planning import plan_box
+from h5lightning.planning.category_planning import plan_classes
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
     check_encodings,
@@ -115,6 +116,8 @@ def _stored(
 ) -> tuple[dict[str, Any], tuple[str, tuple[str, ...] | None]]:
     """Arguments of `StoredField` but the shape, and what is delivered: the type, and names of the values."""
     catalog, files = compared.catalog, compared.files
+    if field.categories is not None:
+        return plan_classes(compared, key, field)
     for check in (check_encodings, check_missing, check_vocabularies):
         check(catalog, files, key, field)
     forms, form_of = forms_of(catalog, files, field)

@@ -72,6 +72,7 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         axis=len(steps) + joined.axis,
         borders=joined.borders,
         ragged=_ragged(plans, joined),
+        categories=first.categories,
     )
 
 

@@ -21,6 +21,7 @@ from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.catalog.group_columns import with_group_columns
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -41,6 +42,7 @@ from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
+from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.given_series import read_given
@@ -102,11 +104,11 @@ class DataSurvey(Frozen):
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
-        rows = self.fields.row_fields
+        rows = tuple(plan for plan in self.fields.row_fields if plan.kept is None)
         in_unit = (plan for plan in rows if plan.row_numbers.is_in_unit)
         largest = max(in_unit, key=lambda plan: plan.row_bytes, default=None)
-        row_bytes = sum(plan.row_bytes for plan in rows)
-        if largest is None:  # all fields have rows of an index
+        row_bytes = max(1, sum(plan.row_bytes for plan in rows))
+        if largest is None:  # all fields have rows of an index, or in memory
             return RowLayout(np.ones(self.catalog.unit_count, np.int64), row_bytes)
         chunks = chunk_rows(self.catalog, largest, rows_beside)
         return RowLayout(chunks, row_bytes, box_chunks(self.catalog, rows))
@@ -124,8 +126,8 @@ class DataSurvey(Frozen):
             return ()  # samples share no chunks
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in section.fields.row_fields:
-            if not plan.row_numbers.is_in_unit or isinstance(plan, BoxField):
-                continue  # it has few rows, which all series share; or its chunks are decoded one by one
+            if not plan.row_numbers.is_in_unit or isinstance(plan, BoxField) or plan.kept is not None:
+                continue  # it has few rows, which all series share; its chunks are decoded one by one; or none is read
             layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
@@ -168,7 +170,8 @@ def survey(
     label = _group_attribute(keep_together or "")
     request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog, checksums = build.catalog, None
+    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
@@ -287,7 +290,12 @@ def _plan(
     predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = differences_between(catalog, locking=access.locking)
 
-    def plan(files: Int64Array, fields: Mapping[str, Field] | None, layout: Samples) -> Fields:
+    def plan(
+        files: Int64Array,
+        fields: Mapping[str, Field] | None,
+        layout: Samples,
+        known: Mapping[str, Categories] | None = None,
+    ) -> Fields:
         return plan_fields(
             catalog,
             fields,
@@ -301,6 +309,7 @@ def _plan(
             names_in=lambda unit: names_in(catalog.unit_path(unit)),
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
+            categories=known,
         )
 
     only_predict = bool(predict.size) and not labelled.size
@@ -311,7 +320,8 @@ def _plan(
     predicted = planned["predict"] if only_predict else None
     if predict.size and not only_predict:
         chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)
-        predicted = plan(predict, present_fields(catalog, chosen, predict), samples.of("predict"))
+        present, known = present_fields(catalog, chosen, predict), planned["train"].categories()
+        predicted = plan(predict, present, samples.of("predict"), known)
         # A model that was trained on one order of columns predicts nonsense on another.
         everything = np.arange(catalog.unit_count)
         check_same(catalog, tuple(access.same), everything, difference_of=difference_of)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from h5lightning.options import Access, Field, Series, single_fields
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.planning.catalog.row_values import values_name
 from h5lightning.planning.series.join_files import coordinate_path
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.storage.scanning import ScanRequest
@@ -50,12 +51,24 @@ def scan_request(
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
     constants = dict.fromkeys(field.path for field in parts if field.constant and field.index is None)
     indexes = dict.fromkeys(field.index for field in parts if field.index is not None)
+    coded = [field for field in parts if field.categories is not None and field.attr is None]
+    values = dict.fromkeys(
+        values_name(field.path, field.member) for field in coded if field.categories is True
+    )
+    texts = dict.fromkeys(values_name(field.path, field.member) for field in coded if _lists_texts(field))
     return replace(
         request,
         paths=tuple(paths),
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
         indexes=tuple(indexes),
+        row_values=tuple(values),
+        row_texts=tuple(texts),
         matched=matched,
         labels=request.labels or bool(matched),
     )
+
+
+def _lists_texts(field: Field) -> bool:
+    """Whether its categories are a list of texts; numbers are known without reading rows."""
+    return isinstance(field.categories, tuple) and isinstance(field.categories[0], str)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from h5lightning.loading.fields.box_reader import BoxReader
 from h5lightning.loading.fields.box_run_reader import BoxRunReader
+from h5lightning.loading.fields.category_attribute_reader import CategoryAttributeReader
 from h5lightning.loading.fields.field_reader import (
     AttributeReader,
     ConstantReader,
@@ -24,6 +25,7 @@ from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.category_attributes import CategoryAttributeField
 from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
@@ -69,6 +71,7 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     AttributeField: AttributeReader,
     BoxField: BoxReader,
     BoxRunField: BoxRunReader,
+    CategoryAttributeField: CategoryAttributeReader,
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,

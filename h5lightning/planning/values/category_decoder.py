@@ -1,0 +1,212 @@
+"""Stored numbers of a field → numbers of categories, by one table for each distinct list of names.
+
+Ten thousand files with one list share one table. Bytes and short integers index a table of all their numbers; other
+integers a table from the least to the greatest code; floats and codes far apart are searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.values.categories import NO_CATEGORY, Categories, CodeNames
+from h5lightning.planning.values.conversions import ValueAtError, delivery_dtype
+from h5lightning.planning.values.encoded_values import as_read, is_missing
+
+__all__ = ["CategoryDecoder", "UnknownCategoryError", "delivered_numbers", "first_unknown", "lookup_dtype"]
+
+Array = npt.NDArray[Any]
+
+_BLOCK_BYTES = 512 * 1024  # so that positions in a table fit the processor's cache
+_MOST_APART = 1 << 16  # between the codes of one list: a table of them takes up to 512 KiB
+
+
+class UnknownCategoryError(ValueAtError):
+    """A value is no category, and no number was given for such values."""
+
+
+def lookup_dtype(delivered: str) -> np.dtype[Any]:
+    """The type of tables: the delivered one, if it holds `NO_CATEGORY`."""
+    dtype = delivery_dtype(delivered)
+    return dtype if dtype.kind in "if" else np.dtype(np.int64)
+
+
+def delivered_numbers(numbers: Int64Array, categories: Categories, delivered: str) -> Array:
+    """A table of numbers of categories as they are delivered; `NO_CATEGORY` stays if such values are an error."""
+    unknown = NO_CATEGORY if categories.unknown is None else categories.unknown
+    return np.where(numbers == NO_CATEGORY, unknown, numbers).astype(lookup_dtype(delivered))
+
+
+def first_unknown(found: Array, categories: Categories) -> tuple[int, ...] | None:
+    """The index of the first value that is no category, where that is an error; None if all are categories."""
+    if categories.unknown is not None or not found.size or found.min() >= 0:
+        return None
+    return tuple(np.argwhere(found < 0)[0].tolist())
+
+
+class CategoryDecoder:
+    """Makes the numbers of categories from stored numbers; used as a `ValueDecoder` is.
+
+    Args:
+        stored: the type of the numbers in each form of the field.
+        names: what the numbers stand for in each form; None where they are the values.
+        encodings: which numbers are missing in each form; None for none.
+        categories: the categories of the field.
+        delivered: name of the delivered type.
+    """
+
+    def __init__(
+        self,
+        stored: Sequence[str],
+        names: Sequence[CodeNames | None],
+        encodings: Sequence[Encoding | None],
+        categories: Categories,
+        delivered: str,
+    ) -> None:
+        self._categories = categories
+        self._delivered = delivery_dtype(delivered)
+        self._dtype = lookup_dtype(delivered)
+        made: dict[tuple[str, CodeNames | None, Encoding | None], int] = {}
+        kinds = [
+            (np.dtype(dtype).newbyteorder("=").str, own, encoding)
+            for dtype, own, encoding in zip(stored, names, encodings, strict=True)
+        ]
+        self._number_of = np.asarray([made.setdefault(kind, len(made)) for kind in kinds])
+        self._lookups = [self._lookup(*kind) for kind in made]
+
+    def of(self, stored: Array, which: Int64Array) -> Array:
+        """The delivered numbers of rows.
+
+        Args:
+            stored: rows of one stored type in native byte order, ``(N, …)``.
+            which: number of the form of each row, ``(N,)``.
+
+        Raises:
+            UnknownCategoryError: a value is no category, and no number was given for such values.
+        """
+        out = np.empty(stored.shape, self._dtype)
+        numbers = self._number_of[which]
+        step = max(1, _BLOCK_BYTES // max(1, stored[:1].size * 8))
+        for start in range(0, len(stored), step):
+            self._put(stored[start : start + step], numbers[start : start + step], out[start : start + step])
+        if (place := first_unknown(out, self._categories)) is not None:
+            raise UnknownCategoryError(place)
+        return out.astype(self._delivered, copy=False)
+
+    def _put(self, stored: Array, numbers: Int64Array, out: Array) -> None:
+        first = int(numbers[0])
+        if (numbers == first).all():
+            self._lookups[first].put(stored, out)
+            return
+        for number in np.unique(numbers).tolist():
+            rows = np.flatnonzero(numbers == number)
+            found = np.empty((len(rows), *out.shape[1:]), out.dtype)
+            self._lookups[number].put(stored[rows], found)
+            out[rows] = found
+
+    def _lookup(self, dtype: str, names: CodeNames | None, encoding: Encoding | None) -> _Lookup:
+        """The table for numbers of one type with one meaning."""
+        categories, native = self._categories, np.dtype(dtype)
+        if names is not None:
+            codes: list[Any] = list(names.codes)
+            numbers = categories.numbers(names.names)
+        else:
+            codes = list(categories.number_of)
+            numbers = np.arange(len(codes))
+        held = [_held(code, native, encoding) for code in codes]
+        keys = np.asarray([key for key in held if key is not None], native)
+        numbers = numbers[[place for place, key in enumerate(held) if key is not None]]
+        if encoding is not None:
+            is_kept = ~is_missing(keys, encoding)
+            keys, numbers = keys[is_kept], numbers[is_kept]
+        order = np.argsort(keys, kind="stable")
+        return _lookup_of(
+            keys[order], delivered_numbers(numbers[order], categories, self._dtype.name), self._none
+        )
+
+    @property
+    def _none(self) -> Array:
+        """What is delivered for a value that is no category, ``(1,)``."""
+        return delivered_numbers(np.full(1, NO_CATEGORY), self._categories, self._dtype.name)
+
+
+def _held(value: Any, dtype: np.dtype[Any], encoding: Encoding | None) -> Any:
+    """A value in the stored type; None if the type cannot hold it exactly."""
+    if dtype.kind == "b":
+        return bool(value) if value in (0, 1) else None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            held = dtype.type(value)
+        return held if np.isfinite(held) and held.item() == value else None
+    read = as_read(np.zeros(1, dtype), encoding).dtype if encoding is not None else dtype
+    info = np.iinfo(read)
+    if not info.min <= value <= info.max or value != int(value):
+        return None
+    return np.asarray(int(value), read).view(dtype)[()]
+
+
+class _Lookup:
+    """Finds the numbers of categories of stored numbers; each kind is a subclass."""
+
+    def put(self, stored: Array, out: Array) -> None:
+        """Put the number of each stored one into a buffer of the same shape."""
+        raise NotImplementedError
+
+
+class _Direct(_Lookup):
+    """A table with an entry for each number that the stored type has, of one or two bytes."""
+
+    def __init__(self, keys: Array, numbers: Array, none: Array) -> None:
+        self._view = np.dtype(f"u{keys.dtype.itemsize}")
+        self._table = np.repeat(none, 1 << (8 * keys.dtype.itemsize))
+        self._table[keys.view(self._view)] = numbers
+
+    def put(self, stored: Array, out: Array) -> None:
+        np.take(self._table, stored.view(self._view), out=out, mode="clip")
+
+
+class _Ranged(_Lookup):
+    """A table from the least code to the greatest, with an entry before and after them for all others."""
+
+    def __init__(self, keys: Array, numbers: Array, none: Array) -> None:
+        self._low, self._high = int(keys[0]), int(keys[-1])
+        self._table = np.repeat(none, self._high - self._low + 3)
+        self._table[(keys - keys[0]).astype(np.int64) + 1] = numbers
+
+    def put(self, stored: Array, out: Array) -> None:
+        dtype = stored.dtype.type
+        inside = np.clip(stored, dtype(self._low), dtype(self._high))
+        places = (inside - dtype(self._low)).astype(np.int64) + 1
+        places[stored < dtype(self._low)] = 0
+        places[stored > dtype(self._high)] = len(self._table) - 1
+        np.take(self._table, places, out=out, mode="clip")
+
+
+class _Searched(_Lookup):
+    """Sorted keys."""
+
+    def __init__(self, keys: Array, numbers: Array, none: Array) -> None:
+        self._keys = keys
+        self._table = np.concatenate([numbers, none])
+
+    def put(self, stored: Array, out: Array) -> None:
+        flat = stored.reshape(-1)
+        places = np.searchsorted(self._keys, flat)
+        if len(self._keys):
+            inside = np.minimum(places, len(self._keys) - 1)
+            places = np.where(self._keys[inside] == flat, inside, len(self._keys))
+        np.take(self._table, places.reshape(stored.shape), out=out, mode="clip")
+
+
+def _lookup_of(keys: Array, numbers: Array, none: Array) -> _Lookup:
+    """The table for sorted keys."""
+    if keys.dtype.kind in "biu" and keys.dtype.itemsize <= 2:
+        return _Direct(keys, numbers, none)
+    if keys.dtype.kind in "iu" and len(keys) and int(keys[-1]) - int(keys[0]) < _MOST_APART:
+        return _Ranged(keys, numbers, none)
+    return _Searched(keys, numbers, none)
