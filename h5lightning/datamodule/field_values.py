@@ -11,6 +11,7 @@ from h5lightning.core.formatting import listed
 from h5lightning.datamodule.denormalize import TensorStatistics, denormalized, denormalized_entries
 from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.field_spec import class_count
 
 if TYPE_CHECKING:
     from h5lightning.datamodule.lifecycle import DataLifecycle
@@ -30,6 +31,15 @@ class FieldValues:
         """Key of each field that is normalised → its statistics, as tensors: those of a checkpoint, else of train."""
         return {key: TensorStatistics.of(one.statistics) for key, one in self._lifecycle.statistics.items()}
 
+    def num_classes(self, key: str) -> int:
+        """Number of categories of a field, to build a model from the data.
+
+        Raises:
+            MissingFieldError: there is no such field.
+            FieldError: it has no categories.
+        """
+        return class_count(self._lifecycle.data.survey.fields.spec(), key)
+
     def class_weights(self, key: str) -> torch.Tensor:
         """Weights for a loss that give each category of a field the same influence, ``(classes,)``, float32.
 
@@ -37,8 +47,11 @@ class FieldValues:
         the number of rows that have this one.
 
         Raises:
-            FieldError: the field has no categories, or one that does not occur in the train split.
+            MissingFieldError: there is no such field.
+            FieldError: it has no categories, or one that does not occur in the train split.
+            SplitError: there is no train split.
         """
+        self.num_classes(key)
         counts = self._lifecycle.class_counts(key)
         if (counts == 0).any():
             names = self._lifecycle.data.survey.fields.spec()[key].classes or ()

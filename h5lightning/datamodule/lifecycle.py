@@ -21,14 +21,15 @@ from h5lightning.datamodule.distributed import (
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_reach
+from h5lightning.datamodule.run_classes import RunClasses
 from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
-from h5lightning.errors import FieldError, MissingFieldError, NotSetUpError
+from h5lightning.errors import NotSetUpError
 from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
 from h5lightning.loading.passes.read_statistics import read_statistics
 from h5lightning.options import Shuffle
-from h5lightning.options.checks import did_you_mean, to_plain
+from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
@@ -48,6 +49,8 @@ class DataLifecycle:
         self._seed = RunSeed(options.seed)
         self._window = RunWindow(options.shuffle)
         self._statistics = RunStatistics(options.normalize)
+        self._used: dict[str, UsedStatistics] | None = None  # as long as neither fields nor statistics change
+        self._classes = RunClasses()
         self._survey: DataSurvey | None = None
         self._data: PreparedData | None = None
         self._values: OrderValues | None = None  # of the training samples, read on rank 0
@@ -73,7 +76,9 @@ class DataLifecycle:
     def statistics(self) -> dict[str, UsedStatistics]:
         """Key → what normalises the field."""
         self.complete(is_shared=False)
-        return self._statistics.used(self.data.survey.fields)
+        if self._used is None:
+            self._used = self._statistics.used(self.data.survey.fields)
+        return self._used
 
     def complete(self, *, is_shared: bool = True) -> None:
         """Read the statistics that are still needed.
@@ -86,6 +91,8 @@ class DataLifecycle:
             BadFileError: a file cannot be read.
         """
         data = self.data
+        if not self._options.normalize:
+            return
         lacking = self._statistics.lacking(data.survey.fields.spec()) if "train" in data.plan.parts else {}
         if lacking:
             read = partial(
@@ -98,17 +105,10 @@ class DataLifecycle:
         """How often each category of a field occurs in the rows of the train split, ``(classes,)``.
 
         Raises:
-            FieldError: the field has no categories.
             SplitError: there is no train split.
         """
-        spec = self.data.survey.fields.spec()
-        if key not in spec:
-            raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, spec)}")
         counts = self._read_statistics({key: StatisticsRequest(per="all")})[key].classes
-        if counts is None:
-            raise FieldError(
-                f"field {key!r} has no categories: Field(…, categories=True) finds the values that occur"
-            )
+        assert counts is not None  # the caller knows that it has categories
         return counts
 
     def _read_statistics(self, requests: Mapping[str, StatisticsRequest]) -> dict[str, FieldStatistics]:
@@ -124,7 +124,7 @@ class DataLifecycle:
 
     def _normalize(self) -> None:
         """Normalise by the statistics that count now, and say where a scale is 1."""
-        data = self.data
+        data, self._used = self.data, None
         data.normalize_by(self._statistics.known)
         for remark in self._statistics.remarks(data.survey.fields):
             rank_zero_warn(visible(remark))
@@ -206,16 +206,18 @@ class DataLifecycle:
         survey, seed = from_first_rank(trainer, lambda: (self._survey or survey_files(options), self.seed))
         self._seed.keep(seed)
         self._survey = with_files_of_this_node(trainer, survey)
-        self._data = prepare(options, self._survey, seed)
+        self._data = prepare(options, self._classes.applied(self._survey), seed)
         facts = {"batch_size": batch_size, "tail": options.tail, "drop_last": options.drop_last}
         facts |= {"shuffle": to_plain(self.shuffle), "split": self._data.plan.fingerprint}
         check_agreement(trainer, facts)
 
     def _prepare_again(self) -> None:
-        """Split the same files with the seed that counts now."""
+        """Split the same files with the seed that counts now, and deliver the categories that count now."""
         data = self.data
-        self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
-        self._statistics.forget_own()
+        survey = self._classes.applied(self._survey or data.survey)
+        self._data, self._order = prepare(self._options, survey, self.seed, data.reader), None
+        if self._data.plan.fingerprint != data.plan.fingerprint:
+            self._statistics.forget_own()
         self._normalize()
         if self._values is not None:
             self._share_values()
@@ -235,7 +237,8 @@ class DataLifecycle:
             self._restored = replace(self._restored, position=None)
         if self._window.begin_fit():
             self._order = None
-        if self._seed.begin_fit():
+        is_other_seed, are_other_classes = self._seed.begin_fit(), self._classes.begin_fit()
+        if self._data is not None and (is_other_seed or are_other_classes):
             self._prepare_again()
         if self._statistics.begin_fit() and self._data is not None:
             self._normalize()
@@ -245,7 +248,8 @@ class DataLifecycle:
         self._restored = None
         if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
-        if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
+        is_other_seed = self._seed.take_over(saved.record.seed, is_kept=saved.is_own)
+        if self._classes.take_over(saved.record.classes, is_kept=saved.is_own) or is_other_seed:
             self._prepare_again()
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
             self._normalize()
@@ -266,4 +270,5 @@ class DataLifecycle:
             split=data.plain_split,
             reach=recorded_reach(data.survey.index),
             normalize=self._statistics.to_plain(data.survey.fields),
+            classes=self._classes.to_plain(data.survey.fields),
         )

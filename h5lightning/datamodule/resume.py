@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _VERSION = 2
-_LATER = ("reach", "normalize")  # came in a later version
+_LATER = ("reach", "normalize", "classes")  # came in a later version
 _VARIABLE = "PL_GLOBAL_SEED"
 
 
@@ -47,6 +47,7 @@ class RunRecord:
         ...
     )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
     normalize: Any = ...  # key → how the field is normalised, with its statistics; ``...`` if none is
+    classes: Any = ...  # key → the names of its categories; ``...`` if no field has some
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
