@@ -110,6 +110,11 @@ class DataSurvey(Frozen):
         """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles(self.catalog, self.checksums)
 
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> DataSurvey:
+        """The same with other categories of fields, such as those of a training; see `Fields.with_classes`."""
+        predicted = self.predict_fields and self.predict_fields.with_classes(classes)
+        return replace(self, sections=self.sections.with_classes(classes), predict_fields=predicted)
+
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
         rows = tuple(plan for plan in self.fields.row_fields if plan.kept is None)
