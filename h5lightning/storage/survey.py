@@ -22,6 +22,7 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.group_columns import with_group_columns
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -69,8 +70,8 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
-            unit is a file, or each match of the ``*``. None if no attribute was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it; or
+            the values that keep rows together. None if neither was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
@@ -81,7 +82,7 @@ class DataSurvey(Frozen):
     sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
-    labels: tuple[str | None, ...] | None
+    labels: tuple[str | None, ...] | RowValues | None
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
@@ -157,7 +158,8 @@ def survey(
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, or ``field:PATH`` of the dataset that
+            keeps rows together; other values are ignored here.
         given: split → path of the dataset that lists its series; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
@@ -168,7 +170,8 @@ def survey(
     discovered, layouts = discover(files), StageSamples.all_of(samples)
     said, fields = fields, fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
-    request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
+    grouped = _grouped_by_row(keep_together or "")
+    request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -199,7 +202,7 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label) if label is not None else None,
+        labels=_labels(catalog, label) if label is not None else catalog.row_values.get(grouped or ""),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
@@ -210,6 +213,11 @@ def survey(
 def _group_attribute(keep_together: str) -> str | None:
     kind, _, name = keep_together.partition(":")
     return f"@{name}" if kind == "attr" else None
+
+
+def _grouped_by_row(keep_together: str) -> str | None:
+    kind, _, name = keep_together.partition(":")
+    return name.strip("/") if kind == "field" else None
 
 
 def _without_damaged(

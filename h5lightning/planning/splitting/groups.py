@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError, SplitError
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.splitting.row_groups import RowGroups
 
 __all__ = ["Groups", "Labels"]
 
-Labels = Sequence[str | None]  # the value of each unit of the catalog; None where it has none
+# The value of each unit of the catalog, None where it has none; or the values of all rows.
+Labels: TypeAlias = Sequence[str | None] | RowValues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,15 +41,19 @@ class Groups:
         """The groups of some series.
 
         Args:
-            keep_together: ``path:REGEX``, which looks at the relative path of the file, or ``attr:NAME``.
+            keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``, or, of a
+                dataset with one value in each series, ``field:PATH``.
             index: the files and series.
             series: the series that take part, ascending.
-            attributes: with ``attr:NAME``, the value of each unit, None where it has none.
+            attributes: with ``attr:NAME``, the value of each unit, None where it has none; the values of all rows
+                with ``field:PATH``.
 
         Raises:
             OptionError: the regular expression cannot be used.
-            SplitError: a series has no such value.
+            SplitError: a series has no such value, or with ``field:PATH`` rows of several values.
         """
+        if isinstance(attributes, RowValues):
+            return cls._of_rows(RowGroups.of(keep_together, index, series, attributes))
         is_path = keep_together.startswith("path:")
         owners = (index.series_file if is_path else index.units)[series]
         first = np.flatnonzero(np.diff(owners, prepend=-1))
@@ -61,6 +69,14 @@ class Groups:
         group = np.full(len(index.series_rows), -1, dtype=np.int64)
         group[series] = group_of.repeat(np.diff(first, append=len(owners)))
         return cls(group, tuple(numbers))
+
+    @classmethod
+    def _of_rows(cls, rows: RowGroups) -> Groups:
+        """The groups of series whose rows have one value each; those without rows are one group."""
+        found = rows.of_series("by='series'")
+        group = np.full(len(rows.index.series_rows), -1, dtype=np.int64)
+        group[rows.series] = np.where(found < 0, len(rows), found)
+        return cls(group, (*map(rows.name, range(len(rows))), ""))
 
     def divided_file(self, index: SampleIndex) -> tuple[int, int] | None:
         """Two series of one file that are in different groups; None if each file belongs to one group."""
@@ -96,7 +112,9 @@ def _from_paths(pattern: str, index: SampleIndex, files: Int64Array) -> Iterator
     return (match.group(1) if match else None for match in matches)
 
 
-def _from_units(name: str, units: Int64Array, attributes: Labels | None) -> Iterator[str | None]:
+def _from_units(
+    name: str, units: Int64Array, attributes: Sequence[str | None] | None
+) -> Iterator[str | None]:
     if attributes is None:
         raise ValueError(f"keep_together='attr:{name}' needs the attribute of each series")
     return (attributes[unit] for unit in units.tolist())
