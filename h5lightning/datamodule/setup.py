@@ -145,6 +145,7 @@ def prepare(
         options.split,
         reader=reader,
         access=options.access,
+        threads=options.threads,
         seed=seed,
         transform=options.transform,
         batch_transform=options.batch_transform,
@@ -159,6 +160,7 @@ def assemble(
     *,
     reader: Reader,
     access: Access,
+    threads: int | None = None,
     seed: int,
     transform: Mapping[str, Transforms] | None = None,
     batch_transform: Mapping[str, Transforms] | None = None,
@@ -187,6 +189,7 @@ def assemble(
                 chunks=chunks,
                 parts=cuts,
                 normalize=normalize,
+                threads=threads,
             )
         return readers[id(section)]
 

@@ -46,6 +46,7 @@ from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.first_bytes import first_bytes_in
 from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning.looking_again import (
@@ -183,7 +184,9 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(catalog, said, layouts, roles, access=access, dtype=dtype, series=series)
+    planned, predicted = _plan(
+        catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
+    )
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -293,6 +296,7 @@ def _plan(
     access: Access,
     dtype: str | None,
     series: SeriesOption,
+    checksums: ChecksumTable | None,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -318,6 +322,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            first_bytes=first_bytes_in(catalog, checksums, access),
         )
 
     only_predict = bool(predict.size) and not labelled.size
