@@ -119,7 +119,9 @@ class Added:
         self, values: Sequence[Any], count: int, *, may_lack: str = "", groups: bool = False
     ) -> tuple[Any, ...]:
         """So many of the values, in runs that repeat."""
-        chosen = self.draws.draw(st.lists(st.sampled_from(values), min_size=1, max_size=6 if groups else 4))
+        chosen = self.draws.draw(
+            st.lists(st.sampled_from(values), min_size=3 if groups else 1, max_size=6 if groups else 4)
+        )
         run = self.draws.number(1, 8 if groups else 3)
         return tuple(chosen[row // run % len(chosen)] for row in range(count))
 

@@ -87,7 +87,7 @@ def _draw_list(added: Added, values: tuple[Any, ...]) -> dict[str, Any]:
     else:
         found["categories"] = True
         added.features.append("categories: True")
-    if (lacks and not draws.chance(6)) or draws.chance(4):
+    if (lacks and not draws.chance(3)) or draws.chance(4):
         found["unknown"] = draws.pick((-1, 99))
         added.features.append("unknown")
     if draws.chance(6):
@@ -155,7 +155,7 @@ def _draw_groups(added: Added) -> dict[str, Any]:
     added.features += ["keep_together: a field", f"groups: {form}"]
     return {
         "keep_together": f"field:{path}",
-        "val": draws.pick((0.2, 0.3, None)),
+        "val": draws.pick((0.2, 0.3)),
         "test": draws.pick((None, 0.2)),
     }
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from h5lightning.errors import OptionError, SplitError
 from judging.contract import Contract, Part
@@ -41,10 +45,25 @@ def saved_parts(path: str, contract: Contract) -> tuple[str, Parts | None]:
         for name, ranges in saved.get("series", {}).items():
             chosen = [numbers[name][place] for first, stop in ranges for place in range(first, stop)]
             parts[split] |= {number: [(0, contract.series[number].rows)] for number in chosen}
-        for name, runs in saved.get("runs", {}).items():
+        for name, runs in (saved.get("runs", {}) | saved.get("members", {})).items():
+            if isinstance(runs, str):
+                runs = _from_bits(runs, plain["rows"][name])  # noqa: PLW2901
             for series, start, stop in runs:
                 parts[split].setdefault(numbers[name][series], []).append((start, stop))
     return plain["by"], parts
+
+
+def _from_bits(text: str, rows: list[int]) -> list[tuple[int, int, int]]:
+    """Runs of rows, as series, first row and one past the last one, from a bit for each row of a file."""
+    packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    bits = [int(byte) >> place & 1 for byte in packed for place in range(8)]
+    found, first = list[tuple[int, int, int]](), 0
+    for series, count in enumerate(rows):
+        own = [0, *bits[first : first + count], 0]
+        borders = [row for row in range(count + 1) if own[row] != own[row + 1]]
+        found += [(series, start, stop) for start, stop in zip(borders[::2], borders[1::2], strict=True)]
+        first += count
+    return found
 
 
 def check_split(by: str, parts: Parts, contract: Contract) -> None:
