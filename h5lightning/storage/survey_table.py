@@ -120,7 +120,10 @@ class FilesOfTable:
             check_line_rows(self.catalog, self.parts, lines, rows)
             series = SeriesLines(lines, self.parts.line_of)
             nothing = np.zeros(len(index.series_rows), np.bool_)
-            return SeriesOfTable(self, index, series, True, tuple(self._remarks(series, index, nothing)))
+            is_labelled = ~np.isin(index.series_file, predict)
+            return SeriesOfTable(
+                self, index, series, is_labelled, tuple(self._remarks(series, index, nothing))
+            )
         is_needed = ~np.isin(index.series_file, predict)
         series = match_series(self.files, self.read.table, index, is_needed)
         has_line = series.line_of >= 0
@@ -130,8 +133,8 @@ class FilesOfTable:
         remarks = tuple(self._remarks(series, index, ~has_line & is_needed))
         if self.read.table.on_missing == "skip" and self.read.table.series is not None:
             kept = np.flatnonzero(has_line | ~(is_needed | is_predicted))
-            index, series = with_series(index, kept), series.of(kept)
-        return SeriesOfTable(self, index, series, is_predicted, remarks)
+            index, series, is_needed = with_series(index, kept), series.of(kept), is_needed[kept]
+        return SeriesOfTable(self, index, series, is_needed, remarks)
 
     def _remarks(self, series: SeriesLines, index: SampleIndex, is_lacking: BoolArray) -> Iterator[str]:
         lines, column = self.read.lines, self.read.table.series or self.files.column
@@ -158,14 +161,14 @@ class SeriesOfTable:
         files: the table, and the file of each line.
         index: the series that have lines, or need none.
         series: the line of each series.
-        is_predicted: whether files of ``files.predict`` have lines.
+        is_labelled: whether each series is in no file of ``files.predict``, ``(series,)``.
         remarks: sentences for the user about lines and series that do not match.
     """
 
     files: FilesOfTable
     index: SampleIndex
     series: SeriesLines
-    is_predicted: bool
+    is_labelled: BoolArray
     remarks: tuple[str, ...]
 
     def planned(
@@ -173,20 +176,23 @@ class SeriesOfTable:
     ) -> tuple[dict[str, Fields], Fields | None]:
         """The fields of each stage, and those of ``files.predict``, with the columns among them."""
         said = self.files.read.fields
-        columns = plan_column_fields(said, self.series, dtype)
+        columns = plan_column_fields(said, self.series, self.is_labelled, dtype)
         if not columns:
             return dict(fields), predicted
         made: dict[int, Fields] = {}
 
         def with_columns(one: Fields) -> Fields:
             if id(one) not in made:
-                has_columns = one is not predicted or self.is_predicted
-                made[id(one)] = with_column_fields(one, said, columns if has_columns else {})
+                present = {
+                    key: plan for key, plan in columns.items() if one is not predicted or key not in lacking
+                }
+                made[id(one)] = with_column_fields(one, said, present)
             return made[id(one)]
 
-        if predicted is not None and not self.is_predicted:
+        lacking = [key for key, plan in columns.items() if not plan.is_predicted]
+        if predicted is not None and lacking:
             _logger.info(
-                "files.predict lack %s: their batches do not have them", ", ".join(map(repr, columns))
+                "files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking))
             )
         return (
             {stage: with_columns(one) for stage, one in fields.items()},

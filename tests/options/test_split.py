@@ -46,17 +46,19 @@ def test_folds_that_do_not_fit_are_refused(options, message):
 
 
 @pytest.mark.parametrize(
-    ("value", "hint"),
-    [("subject", ""), ("path:", ""), ("file:x", ""), ("field:y", r" \('field:PATH' is not available yet\)")],
-    ids=["bare", "empty", "unknown", "reserved"],
+    "value", ["subject", "path:", "table:", "file:x"], ids=["bare", "empty", "no column", "unknown"]
 )
-def test_keep_together_that_is_no_rule_is_refused(value, hint):
-    message = f"split.keep_together must be 'path:REGEX' or 'attr:NAME', found '{value}'{hint}$"
+def test_keep_together_that_is_no_rule_is_refused(value):
+    message = f"split.keep_together must be 'path:REGEX', 'attr:NAME', 'field:PATH' or 'table:COLUMN', found '{value}'$"
     with pytest.raises(OptionError, match=message):
         Split(keep_together=value)
 
 
-@pytest.mark.parametrize("value", [r"path:sub-(\d+)", "attr:subject"], ids=["path", "attr"])
+@pytest.mark.parametrize(
+    "value",
+    [r"path:sub-(\d+)", "attr:subject", "field:obs/donor", "table:case"],
+    ids=["path", "attr", "field", "table"],
+)
 def test_keep_together_rules_are_accepted(value):
     assert Split(keep_together=value).keep_together == value
 
@@ -72,8 +74,10 @@ def test_val_has_several_names(name):
     }
 
 
-def test_given_splits_have_no_sizes():
-    split = Split(given={"train": "mask/train"})
+@pytest.mark.parametrize("given", [{"train": "mask/train"}, "table:split"], ids=["lists", "table"])
+def test_given_splits_have_no_sizes(given):
+    split = Split(given=given)
+    assert split.given == given
     assert (split.val, split.test) == (None, None)
     assert Split(**dataclasses.asdict(split)) == split
 
@@ -88,7 +92,10 @@ def test_nothing_given_is_a_split_by_size(given):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"given": "table:split"}, "'table:split' is not available yet", id="table"),
+        pytest.param({"given": "table:"}, "must map train, val and test to datasets", id="no column"),
+        pytest.param(
+            {"given": "table:split", "val": 0.2}, "found val=0.2 too: leave it out", id="table and val"
+        ),
         pytest.param({"given": "mask/train"}, "must map train, val and test to datasets", id="text"),
         pytest.param({"given": ["mask/train"]}, "must map train, val and test", id="list"),
         pytest.param({"given": {"tran": "a"}}, "no split 'tran'; did you mean 'train'", id="typing error"),
