@@ -146,6 +146,7 @@ def prepare(
         options.split,
         reader=reader,
         access=options.access,
+        threads=options.threads,
         seed=seed,
         transform=options.transform,
         batch_transform=options.batch_transform,
@@ -160,6 +161,7 @@ def assemble(
     *,
     reader: Reader,
     access: Access,
+    threads: int | None = None,
     seed: int,
     transform: Mapping[str, Transforms] | None = None,
     batch_transform: Mapping[str, Transforms] | None = None,
@@ -188,6 +190,7 @@ def assemble(
                 chunks=chunks,
                 parts=cuts,
                 normalize=normalize,
+                threads=threads,
             )
         return readers[id(section)]
 

@@ -301,6 +301,11 @@ class SingleField(Field):
     whole: Field | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether each of its values is read as the bytes of an image, or of anything else."""
+        return self.decode in ("image", "bytes")
+
+    @property
     def may_differ(self) -> bool:
         """Whether its rows may have different shapes in different files."""
         return self.ragged != "error" and self.whole is None

@@ -46,6 +46,7 @@ from h5lightning.planning.splitting.groups import Labels
 from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.first_bytes import first_bytes_in
 from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning.looking_again import (
@@ -108,6 +109,11 @@ class DataSurvey(Frozen):
     def scanned_files(self) -> ScannedFiles:
         """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles(self.catalog, self.checksums)
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> DataSurvey:
+        """The same with other categories of fields, such as those of a training; see `Fields.with_classes`."""
+        predicted = self.predict_fields and self.predict_fields.with_classes(classes)
+        return replace(self, sections=self.sections.with_classes(classes), predict_fields=predicted)
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
@@ -195,7 +201,9 @@ def survey(
     if of_files is not None:
         catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
         series = of_files.series_option(series)
-    planned, predicted = _plan(catalog, said, layouts, roles, access=access, dtype=dtype, series=series)
+    planned, predicted = _plan(
+        catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
+    )
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -311,6 +319,7 @@ def _plan(
     access: Access,
     dtype: str | None,
     series: SeriesOption,
+    checksums: ChecksumTable | None,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -336,6 +345,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            first_bytes=first_bytes_in(catalog, checksums, access),
         )
 
     only_predict = bool(predict.size) and not labelled.size
