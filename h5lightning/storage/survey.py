@@ -72,9 +72,9 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
-            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. None if
-            neither was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it. A
+            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. Or the
+            values that keep rows together. None if neither was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
@@ -172,8 +172,8 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         table: the table beside the files.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together, or ``table:COLUMN``; other values are
-            ignored here.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``field:PATH`` of the dataset that
+            keeps rows together, or ``table:COLUMN``; other values are ignored here.
         given: split → path of the dataset that lists its series, or ``table:COLUMN``.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
@@ -185,7 +185,8 @@ def survey(
     discovered, layouts = discover(files), StageSamples.all_of(samples)
     said, fields = fields, fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
-    request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
+    grouped = _grouped_by_row(keep_together or "")
+    request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -226,7 +227,7 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label, of_series),
+        labels=_labels(catalog, label, grouped, of_series),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
@@ -239,6 +240,11 @@ def survey(
 def _group_attribute(keep_together: str) -> str | None:
     kind, _, name = keep_together.partition(":")
     return f"@{name}" if kind == "attr" else None
+
+
+def _grouped_by_row(keep_together: str) -> str | None:
+    kind, _, name = keep_together.partition(":")
+    return name.strip("/") if kind == "field" else None
 
 
 def _without_damaged(
@@ -373,8 +379,12 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
     return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
-def _labels(catalog: Catalog, label: str | None, table: SeriesOfTable | None) -> Labels | None:
-    """The value of an attribute for each unit, or that of a column of the table for each series."""
+def _labels(
+    catalog: Catalog, label: str | None, grouped: str | None, table: SeriesOfTable | None
+) -> Labels | None:
+    """The value of an attribute for each unit, those of a dataset for rows, or of a column of the table."""
+    if grouped is not None:
+        return catalog.row_values.get(grouped)
     if label is None:
         return None if table is None else table.labels()
     attrs, number_of = catalog.distinct_attrs

@@ -45,18 +45,17 @@ def test_folds_that_do_not_fit_are_refused(options, message):
         Split(**options)
 
 
-@pytest.mark.parametrize(
-    "value", ["subject", "path:", "table:", "file:x"], ids=["bare", "empty", "no column", "unknown"]
-)
+@pytest.mark.parametrize("value", ["subject", "path:", "file:x"], ids=["bare", "empty", "unknown"])
 def test_keep_together_that_is_no_rule_is_refused(value):
-    message = f"split.keep_together must be 'path:REGEX', 'attr:NAME', 'field:PATH' or 'table:COLUMN', found '{value}'$"
+    rules = "'path:REGEX', 'attr:NAME', 'field:PATH' or 'table:COLUMN'"
+    message = f"split.keep_together must be {rules}, found '{value}'$"
     with pytest.raises(OptionError, match=message):
         Split(keep_together=value)
 
 
 @pytest.mark.parametrize(
     "value",
-    [r"path:sub-(\d+)", "attr:subject", "field:obs/donor", "table:case"],
+    [r"path:sub-(\d+)", "attr:subject", "field:obs/donor", "table:case_id"],
     ids=["path", "attr", "field", "table"],
 )
 def test_keep_together_rules_are_accepted(value):
@@ -74,10 +73,13 @@ def test_val_has_several_names(name):
     }
 
 
-@pytest.mark.parametrize("given", [{"train": "mask/train"}, "table:split"], ids=["lists", "table"])
-def test_given_splits_have_no_sizes(given):
-    split = Split(given=given)
-    assert split.given == given
+def test_a_column_of_the_table_gives_a_split():
+    split = Split(given="table:split")
+    assert (split.given, split.val, split.test) == ("table:split", None, None)
+
+
+def test_given_splits_have_no_sizes():
+    split = Split(given={"train": "mask/train"})
     assert (split.val, split.test) == (None, None)
     assert Split(**dataclasses.asdict(split)) == split
 
@@ -92,9 +94,9 @@ def test_nothing_given_is_a_split_by_size(given):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"given": "table:"}, "must map train, val and test to datasets", id="no column"),
+        pytest.param({"given": "table:split", "val": 0.2}, "found val=0.2 too", id="table and val"),
         pytest.param(
-            {"given": "table:split", "val": 0.2}, "found val=0.2 too: leave it out", id="table and val"
+            {"given": "table:"}, "must map train, val and test to datasets", id="table without column"
         ),
         pytest.param({"given": "mask/train"}, "must map train, val and test to datasets", id="text"),
         pytest.param({"given": ["mask/train"]}, "must map train, val and test", id="list"),
