@@ -22,6 +22,7 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.group_columns import with_group_columns
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -43,6 +44,7 @@ from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.planning.splitting.groups import Labels
+from h5lightning.planning.tables.matched_table import MatchedTable
 from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -56,7 +58,7 @@ from h5lightning.storage.scanning.looking_again import (
     unmatched_files,
 )
 from h5lightning.storage.survey_request import scan_request
-from h5lightning.storage.survey_table import SeriesOfTable, read_survey_table
+from h5lightning.storage.survey_table import read_survey_table
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -78,7 +80,8 @@ class DataSurvey(Frozen):
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
-        given: the split of each series as the files list it, or a column of the table, with ``split.given``.
+        given: the split of each series as the files list it, or a column of the table, with ``split.given``; or the
+            names of those of all rows.
         table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
         has_line_series: whether lines of the table are series.
     """
@@ -91,7 +94,7 @@ class DataSurvey(Frozen):
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
-    given: GivenSeries | None = None
+    given: GivenSeries | RowValues | None = None
     table_remarks: tuple[str, ...] = ()
     has_line_series: bool = False
 
@@ -187,6 +190,10 @@ def survey(
     label = _group_attribute(keep_together or "")
     grouped = _grouped_by_row(keep_together or "")
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
+    if table is not None and table.key_path is not None:
+        request = replace(
+            request, row_values=tuple({**dict.fromkeys(request.row_values), table.key_path: None})
+        )
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -213,12 +220,12 @@ def survey(
     index = make_index(catalog, rows, layouts.train)
     if joined is not None:
         index = replace(index, runs=joined[0])
-    of_series = None if of_files is None else of_files.of_series(index, rows, _predict_files(roles))
-    if of_series is not None:
-        index = of_series.index
-        planned, predicted = of_series.planned(planned, predicted, dtype)
+    lines = None if of_files is None else of_files.matched(index, catalog, rows, _predict_files(roles))
+    if lines is not None:
+        index = lines.index
+        planned, predicted = lines.planned(planned, predicted, layouts, dtype)
     sections = Sections.of(index, layouts, planned, predicted, predict)
-    divided = None if of_series is None else of_series.given()
+    divided = None if lines is None else lines.given()
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
         divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
@@ -227,12 +234,12 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label, grouped, of_series),
+        labels=_labels(catalog, label, grouped, lines),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
         joined=None if joined is None else joined[1],
-        table_remarks=() if of_series is None else of_series.remarks,
+        table_remarks=() if lines is None else lines.remarks,
         has_line_series=of_files is not None and of_files.parts is not None,
     )
 
@@ -380,7 +387,7 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
 
 
 def _labels(
-    catalog: Catalog, label: str | None, grouped: str | None, table: SeriesOfTable | None
+    catalog: Catalog, label: str | None, grouped: str | None, table: MatchedTable | None
 ) -> Labels | None:
     """The value of an attribute for each unit, those of a dataset for rows, or of a column of the table."""
     if grouped is not None:

@@ -49,8 +49,8 @@ class Groups:
                 ``table:COLUMN``, or, of a dataset with one value in each series, ``field:PATH``.
             index: the files and series.
             series: the series that take part, ascending.
-            attributes: with ``attr:NAME`` the value of each unit, with ``table:COLUMN`` of each series, None where there
-                is none; or the values of all rows.
+            attributes: with ``attr:NAME`` the value of each unit, with ``table:COLUMN`` of each series, None where
+                there is none; or the values of all rows.
 
         Raises:
             OptionError: the regular expression cannot be used.
