@@ -286,10 +286,6 @@ class Field:
                 raise OptionError(
                     f"field {_listed(self.path)!r} is a column of the table, which has no {name}: remove it"
                 )
-        if self.ragged != "error":
-            raise OptionError(
-                f"field {_listed(self.path)!r} is a column of the table, whose values have one shape: remove ragged"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
