@@ -47,7 +47,7 @@ def cases(draw: Callable[[Any], Any], kinds: Sequence[str] = KINDS, styles: Sequ
     )
     if drawn.topic:
         case = draw_extras(draws, drawn, case)
-    if not draws.chance(10):
+    if not draws.chance(10) or "table: skip" in case.features:
         return case
     name = draws.pick(tuple(DEFECTS))
     changed = DEFECTS[name](case, draws)

@@ -138,7 +138,7 @@ class _Judge:
             return [(one.series, one.row) for one in map(contract.everything.__getitem__, sorted(ids))]
         return [
             (number, row)
-            for number, pieces in sorted(parts["train"].items())
+            for number, pieces in sorted(parts.get("train", {}).items())
             for start, stop in pieces
             for row in range(start, stop)
             if contract.counting(number)[row]

@@ -41,7 +41,7 @@ def check_shapes(contract: Contract) -> dict[str, int]:
             raise RefusedError("whole series along another axis than the first one, joined")
         found[key] = differing[0] if differing else row_axis if is_whole else 0
         several |= {key} if len(differing) > 1 or () in set().union(*sets) else set()
-        fixed |= {key} if field.ragged == "error" and not (is_whole and field.has_rows) else set()
+        fixed |= {key} if field.ragged == "error" else set()
     for field in contract.fields.values():
         if field.derived_from in several and contract.fields[field.derived_from].ragged != "error":
             raise RefusedError("lengths along several axes, or none")

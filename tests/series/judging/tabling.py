@@ -153,9 +153,11 @@ class _Maker:
         """What the lines say, and the fields of it."""
         fields = self.added.fields
         self._add_values("label", TEXTS[: self.draws.number(2, 5)])
-        fields["label_of"] = {"path": "table:label", "categories": True}
-        if self.draws.chance(3):
-            fields["label_of"]["categories"] = [*TEXTS, "never"]
+        if not self.draws.chance(3):
+            fields["label_of"] = {"path": "table:label", "categories": True}
+            self.added.features.append("table: categories")
+            if self.draws.chance(3):
+                fields["label_of"]["categories"] = [*TEXTS, "never"]
         self._add_values("case", tuple(f"p{number}" for number in range(5)))
         self._add_values("split", _SPLITS if self.draws.chance(2) else ("train", "val", "test"))
         self._add_values("score", (3, 0, -2, 11))
@@ -171,4 +173,5 @@ class _Maker:
         self.columns.append(name)
         step, first = self.draws.number(1, 3), self.draws.number(0, len(values) - 1)
         for place, line in enumerate(self.lines):
-            line.append(values[(first + place * step) % len(values)])
+            is_first = name == "split" and place == 0
+            line.append("train" if is_first else values[(first + place * step) % len(values)])
