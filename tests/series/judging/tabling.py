@@ -79,7 +79,8 @@ class _Maker:
             self.added.features.append("table: skip")
         elif self.draws.chance(12) and len(self.lines) > 1:
             place = self.draws.number(0, len(self.lines) - 1)
-            self.lines = [*self.lines[:place], *self.lines[place + self.draws.number(0, 1) :], self.lines[-1]]
+            rest = self.lines[place + self.draws.number(0, 1) :]
+            self.lines = [*self.lines[:place], *rest, list(self.lines[-1])]
             self.added.features.append("table: defect")
         self._add_columns()
         name = f"labels.{self.draws.pick(('csv', 'csv', 'tsv', 'parquet'))}"
