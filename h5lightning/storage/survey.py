@@ -17,6 +17,7 @@ from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
+from h5lightning.options.where import Where
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
@@ -31,6 +32,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
+from h5lightning.planning.row_conditions import RowConditions, check_samples_of_conditions, condition_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
@@ -55,7 +57,7 @@ from h5lightning.storage.scanning.looking_again import (
     names_in,
     unmatched_files,
 )
-from h5lightning.storage.survey_request import scan_request
+from h5lightning.storage.survey_request import scan_request, with_fields
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -77,6 +79,7 @@ class DataSurvey(Frozen):
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
         given: the split of each series as the files list it, with ``split.given``.
+        conditions: what leaves rows out, with ``where``.
     """
 
     catalog: Catalog
@@ -88,6 +91,7 @@ class DataSurvey(Frozen):
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
     given: GivenSeries | None = None
+    conditions: RowConditions | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -147,6 +151,7 @@ def survey(
     series: SeriesOption = None,
     keep_together: str | None = None,
     given: Mapping[str, str] | str | None = None,
+    where: Where | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -162,6 +167,7 @@ def survey(
         keep_together: ``attr:NAME`` of the attribute that keeps files together, or ``field:PATH`` of the dataset that
             keeps rows together; other values are ignored here.
         given: split → path of the dataset that lists its series; other values are ignored here.
+        where: key of a field, or path → which rows count.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -173,6 +179,10 @@ def survey(
     label = _group_attribute(keep_together or "")
     grouped = _grouped_by_row(keep_together or "")
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
+    beside = condition_fields(where or {}, said)
+    if where:
+        check_samples_of_conditions(layouts)
+        request = with_fields(request, with_axes(beside, layouts.train, series))
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -187,6 +197,16 @@ def survey(
     planned, predicted = _plan(
         catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
     )
+    conditions = None
+    if where:
+        every = {**(said or _as_planned(planned["train"])), **beside}
+        told = (planned, predicted)
+        if beside:
+            told = _plan(
+                catalog, every, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
+            )
+        units = _predict_and_labelled(roles, catalog)[0]
+        conditions = RowConditions.of(where, told[0]["train"], told[1], units)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -209,6 +229,7 @@ def survey(
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
+        conditions=conditions,
         joined=None if joined is None else joined[1],
     )
 
