@@ -27,7 +27,8 @@ _LEAST_RUN = 256  # rows; shorter runs are read together
 def rows_index(index: SampleIndex) -> SampleIndex:
     """The index whose samples are the rows of the same series."""
     rows = Rows(index.samples.axes[0])
-    return replace(index, samples=rows, given_reach=None, runs=None, first=0, grid=None)
+    by_row = None if index.filter is None else index.filter.by_row()
+    return replace(index, samples=rows, given_reach=None, runs=None, first=0, grid=None, filter=by_row)
 
 
 class Piece(NamedTuple):
@@ -189,7 +190,7 @@ class RowBlocks:
         return firsts, ends
 
     def _selected(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
-        """The ranges of selected rows, before the subset of them is taken."""
+        """The ranges of selected rows, before a random subset of them is taken."""
         if self.selection is None:
             return np.asarray([start]), np.asarray([stop])
         ranges = self.selection.ranges
@@ -197,7 +198,13 @@ class RowBlocks:
         high = int(ranges.starts.searchsorted(stop, side="left"))
         firsts, ends = ranges.starts[low:high].clip(start), ranges.stops[low:high].clip(max=stop)
         is_filled = ends > firsts
-        return firsts[is_filled], ends[is_filled]
+        firsts, ends = firsts[is_filled], ends[is_filled]
+        if self.selection.kept is not None and self.selection.subset is None:
+            ids = flat_positions(firsts, ends - firsts)
+            ids = ids[self.selection.positions(ids) >= 0]
+            is_first = np.diff(ids, prepend=-2) != 1
+            firsts, ends = ids[is_first], ids[np.append(is_first[1:], True)[: len(ids)]] + 1
+        return firsts, ends
 
     def _ids(self, start: int, stop: int) -> Int64Array:
         """The ids of the selected rows."""
@@ -232,7 +239,8 @@ def selected_counts(selection: Selection | None, borders: Int64Array) -> Int64Ar
         which = ranges.starts.searchsorted(borders, side="left")
         last = np.maximum(which - 1, 0)
         beyond = np.maximum(ranges.stops[last] - borders, 0) * (which > 0) if len(ranges.starts) else 0
-        return np.diff(before[which] - beyond)
+        numbers = before[which] - beyond
+        return np.diff(numbers if selection.kept is None else selection.kept.below(numbers))
     counts = np.zeros(len(borders) - 1, np.int64)
     for start in range(int(borders[0]), int(borders[-1]), _MOST_GATHERED):
         ids = np.arange(start, min(start + _MOST_GATHERED, int(borders[-1])))
