@@ -18,7 +18,7 @@ from h5lightning.planning.values.categories import NO_CATEGORY, Categories, Code
 from h5lightning.planning.values.conversions import ValueAtError, delivery_dtype
 from h5lightning.planning.values.encoded_values import as_read, is_missing
 
-__all__ = ["CategoryDecoder", "UnknownCategoryError", "delivered_numbers", "first_unknown", "lookup_dtype"]
+__all__ = ["CategoryDecoder", "Delivered", "UnknownCategoryError"]
 
 Array = npt.NDArray[Any]
 
@@ -30,23 +30,44 @@ class UnknownCategoryError(ValueAtError):
     """A value is no category, and no number was given for such values."""
 
 
-def lookup_dtype(delivered: str) -> np.dtype[Any]:
-    """The type of tables: the delivered one, if it holds `NO_CATEGORY`."""
-    dtype = delivery_dtype(delivered)
-    return dtype if dtype.kind in "if" else np.dtype(np.int64)
+class Delivered:
+    """How numbers of categories are delivered.
 
+    Args:
+        categories: the categories.
+        delivered: name of the delivered type.
 
-def delivered_numbers(numbers: Int64Array, categories: Categories, delivered: str) -> Array:
-    """A table of numbers of categories as they are delivered; `NO_CATEGORY` stays if such values are an error."""
-    unknown = NO_CATEGORY if categories.unknown is None else categories.unknown
-    return np.where(numbers == NO_CATEGORY, unknown, numbers).astype(lookup_dtype(delivered))
+    Attributes:
+        dtype: the type of tables: the delivered one, if it has a number more than there are categories.
+        unknown: what a table has for a value that is no category; if that is an error, a number of no category.
+    """
 
+    def __init__(self, categories: Categories, delivered: str) -> None:
+        self._delivered = dtype = delivery_dtype(delivered)
+        self._is_error = categories.unknown is None
+        most = np.iinfo(dtype).max if dtype.kind == "u" else 0
+        has_room = dtype.kind in "if" or (
+            dtype.kind == "u" and (not self._is_error or len(categories.names) <= most)
+        )
+        self.dtype = dtype if has_room else np.dtype(np.int64)
+        no_number = most if self.dtype.kind == "u" else NO_CATEGORY
+        self.unknown = no_number if categories.unknown is None else categories.unknown
 
-def first_unknown(found: Array, categories: Categories) -> tuple[int, ...] | None:
-    """The index of the first value that is no category, where that is an error; None if all are categories."""
-    if categories.unknown is not None or not found.size or found.min() >= 0:
-        return None
-    return tuple(np.argwhere(found < 0)[0].tolist())
+    def table(self, numbers: Int64Array) -> Array:
+        """A table of numbers of categories, of which `NO_CATEGORY` is none."""
+        return np.where(numbers == NO_CATEGORY, self.unknown, numbers).astype(self.dtype)
+
+    def first_unknown(self, found: Array) -> tuple[int, ...] | None:
+        """The index of the first entry of a table that is no category, where that is an error; else None."""
+        if not self._is_error or not found.size:
+            return None
+        if (found.max() if self.dtype.kind == "u" else found.min()) != self.unknown:
+            return None
+        return tuple(np.argwhere(found == self.unknown)[0].tolist())
+
+    def converted(self, found: Array) -> Array:
+        """Entries of a table in the delivered type."""
+        return found.astype(self._delivered, copy=False)
 
 
 class CategoryDecoder:
@@ -69,8 +90,7 @@ class CategoryDecoder:
         delivered: str,
     ) -> None:
         self._categories = categories
-        self._delivered = delivery_dtype(delivered)
-        self._dtype = lookup_dtype(delivered)
+        self._delivered = Delivered(categories, delivered)
         made: dict[tuple[str, CodeNames | None, Encoding | None], int] = {}
         kinds = [
             (np.dtype(dtype).newbyteorder("=").str, own, encoding)
@@ -89,14 +109,14 @@ class CategoryDecoder:
         Raises:
             UnknownCategoryError: a value is no category, and no number was given for such values.
         """
-        out = np.empty(stored.shape, self._dtype)
+        out = np.empty(stored.shape, self._delivered.dtype)
         numbers = self._number_of[which]
         step = max(1, _BLOCK_BYTES // max(1, stored[:1].size * 8))
         for start in range(0, len(stored), step):
             self._put(stored[start : start + step], numbers[start : start + step], out[start : start + step])
-        if (place := first_unknown(out, self._categories)) is not None:
+        if (place := self._delivered.first_unknown(out)) is not None:
             raise UnknownCategoryError(place)
-        return out.astype(self._delivered, copy=False)
+        return self._delivered.converted(out)
 
     def _put(self, stored: Array, numbers: Int64Array, out: Array) -> None:
         first = int(numbers[0])
@@ -124,15 +144,8 @@ class CategoryDecoder:
         if encoding is not None:
             is_kept = ~is_missing(keys, encoding)
             keys, numbers = keys[is_kept], numbers[is_kept]
-        order = np.argsort(keys, kind="stable")
-        return _lookup_of(
-            keys[order], delivered_numbers(numbers[order], categories, self._dtype.name), self._none
-        )
-
-    @property
-    def _none(self) -> Array:
-        """What is delivered for a value that is no category, ``(1,)``."""
-        return delivered_numbers(np.full(1, NO_CATEGORY), self._categories, self._dtype.name)
+        order, table = np.argsort(keys, kind="stable"), self._delivered.table
+        return _lookup_of(keys[order], table(numbers[order]), table(np.full(1, NO_CATEGORY)))
 
 
 def _held(value: Any, dtype: np.dtype[Any], encoding: Encoding | None) -> Any:
