@@ -77,7 +77,6 @@ GivenConfig: type[Any] = dataclasses.make_dataclass(
     [(name, Any, None) for name in GIVEN_NAMES],
     namespace={"__module__": __name__, "__doc__": "What `Split.given` maps; None for no such split."},
 )
-_CONFIGS[get_type_hints(Split)["given"]] = GivenConfig
 SplitConfig = _structured(
     Split,
     "SplitConfig",

@@ -105,7 +105,7 @@ def find_categories(
     return {
         key: known[key] if key in known else _categories_of(catalog, key, field, files)
         for key, field in fields.items()
-        if field.categories is not None and field.table_column is None
+        if field.categories is not None and not field.table_columns
     }
 
 

@@ -26,17 +26,23 @@ from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.categories import as_classes, check_read, refusal_remedy, row_values_of
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
+from h5lightning.planning.encoded_field import Encoded, FirstBytes
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.row_index import row_index_of
 from h5lightning.planning.values.categories import Categories
 from h5lightning.planning.values.conversions import wider_type
 
-__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
+__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column", "no_first_bytes"]
 
 NameList = Callable[[int], Sequence[str]]
 AttributeList = Callable[[int, str], Sequence[str]]
 
 _MOST_LISTED = 12
+
+
+def no_first_bytes(key: str, field: SingleField, encoded: Encoded, units: Int64Array) -> Sequence[bytes]:  # noqa: ARG001
+    """Raise `OptionError`: images cannot be planned without reading some of them."""
+    raise OptionError(f"field {key!r}: decode={field.decode!r} needs files whose values may be read")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +62,7 @@ class ComparedFiles:
     attrs_in: AttributeList
     categories: Mapping[str, Categories] = dataclasses.field(default_factory=dict)
     checks_rows: bool = True
+    first_bytes: FirstBytes = no_first_bytes
     _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
     def rows(self, key: str, field: SingleField) -> Int64Array:
@@ -109,7 +116,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
-                any_shape=field.may_differ,
+                any_shape=field.may_differ or field.is_encoded,
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -174,6 +181,7 @@ class ComparedFiles:
             values = row_values_of(self.catalog, field)
             is_known = values is not None and bool(values.has_rows[file])
             dataset = as_classes(dataset, field, is_known=is_known)
+        dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
             more = refusal_remedy(field, dtype, refusal)

@@ -37,6 +37,7 @@ __all__ = [
     "SeriesField",
     "StoredField",
     "StoredForm",
+    "TableField",
     "check_dtype",
     "row_field_of",
 ]
@@ -217,6 +218,22 @@ class AttributeField(FieldPlan):
     """
 
     values: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TableField(FieldPlan):
+    """Columns of the table beside the files: each sample gets the value of the line of its series.
+
+    Args:
+        values: the value of each series of the index, ``(series, *shape)``, in the type of delivery.
+    """
+
+    values: npt.NDArray[Any]
+
+    @property
+    def title(self) -> str:
+        """The field and its columns, for messages."""
+        return f"field {self.key!r} ({self.path!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

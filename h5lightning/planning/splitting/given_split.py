@@ -15,6 +15,7 @@ from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Split
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.series.names import called
 from h5lightning.planning.splitting.candidates import check_roles
 from h5lightning.planning.splitting.groups import Groups, Labels
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
@@ -110,18 +111,7 @@ class _SeriesFinder:
     def __init__(self, index: SampleIndex, file: int) -> None:
         self._index, self._file = index, file
         self._first, stop = index.first_series[file : file + 2].tolist()
-        series = np.arange(self._first, stop)
-        if index.series_names is None:
-            self._names = [str(number) for number in range(len(series))]
-            texts = self._names
-        else:
-            self._names = list(index.series_names.take(series))
-            is_matched = index.unit_texts is not None and index.series_start is None
-            texts = (
-                list(index.unit_texts.take(index.units[series]))
-                if index.unit_texts and is_matched
-                else self._names
-            )
+        self._names, texts = called(index, np.arange(self._first, stop))
         self._by_name = _positions(texts) | _positions(self._names)
         self._by_number = _positions([int(text) if text.isdecimal() else None for text in texts])
 
@@ -187,16 +177,20 @@ def given_parts(
     paths: dict[str, str] = dict(split.given) if isinstance(split.given, dict) else {}
     parts = {}
     for name in SPLITS:
-        if name in paths:
-            parts[name] = Segments.of_series(index, np.flatnonzero(in_files & (given == SPLITS.index(name))))
-            if not parts[name].rows:
-                raise SplitError(
-                    f"split.given: '/{paths[name]}' names no series with rows, so that {name} would be empty. Leave "
-                    f"{name} out of split.given, or list its series"
-                )
+        part = Segments.of_series(index, np.flatnonzero(in_files & (given == SPLITS.index(name))))
+        if name in paths and not part.rows:
+            raise SplitError(
+                f"split.given: '/{paths[name]}' names no series with rows, so that {name} would be empty. Leave "
+                f"{name} out of split.given, or list its series"
+            )
+        if part.rows:
+            parts[name] = part
+    if not parts:
+        raise SplitError(f"split.given={split.given!r}: each cell is empty, so that nothing is in a split")
     if split.keep_together is not None:
         series = np.flatnonzero(in_files & (given >= 0))
         groups = Groups.of(split.keep_together, index, series, labels)
         role = given[series].astype(np.int64)
-        check_roles(split.keep_together, index, groups, series, role, "list in split.given")
+        place = "list in split.given" if paths else "split in the table"
+        check_roles(split.keep_together, index, groups, series, role, place)
     return parts
