@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _VERSION = 2
-_LATER = ("reach", "lines", "normalize")  # came in a later version
+_LATER = ("reach", "lines", "normalize", "classes")  # came in a later version
 _VARIABLE = "PL_GLOBAL_SEED"
 
 
@@ -51,6 +51,7 @@ class RunRecord:
     )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
     lines: Any = ...  # a digest of the first rows of series that lines of a table make; ``...`` if none do
     normalize: Any = ...  # key → how the field is normalised, with its statistics; ``...`` if none is
+    classes: Any = ...  # key → the names of its categories; ``...`` if no field has some
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""

@@ -72,9 +72,9 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
-            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. None if
-            neither was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it; of a
+            column of the table, its value for each series; or the values that keep rows together. None if none of them
+            was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
@@ -109,6 +109,11 @@ class DataSurvey(Frozen):
     def scanned_files(self) -> ScannedFiles:
         """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles(self.catalog, self.checksums)
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> DataSurvey:
+        """The same with other categories of fields, such as those of a training; see `Fields.with_classes`."""
+        predicted = self.predict_fields and self.predict_fields.with_classes(classes)
+        return replace(self, sections=self.sections.with_classes(classes), predict_fields=predicted)
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
@@ -167,8 +172,8 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         table: the table beside the files.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together, or ``table:COLUMN``; other values are
-            ignored here.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``table:COLUMN``, or ``field:PATH`` of
+            the dataset that keeps rows together; other values are ignored here.
         given: split → path of the dataset that lists its series, or ``table:COLUMN``.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
@@ -180,7 +185,8 @@ def survey(
     discovered, layouts = discover(files), StageSamples.all_of(samples)
     said, fields = fields, fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
-    request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
+    grouped = _grouped_by_row(keep_together or "")
+    request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -221,7 +227,7 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label, of_series),
+        labels=_labels(catalog, label, of_series) if grouped is None else catalog.row_values.get(grouped),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
@@ -234,6 +240,11 @@ def survey(
 def _group_attribute(keep_together: str) -> str | None:
     kind, _, name = keep_together.partition(":")
     return f"@{name}" if kind == "attr" else None
+
+
+def _grouped_by_row(keep_together: str) -> str | None:
+    kind, _, name = keep_together.partition(":")
+    return name.strip("/") if kind == "field" else None
 
 
 def _without_damaged(

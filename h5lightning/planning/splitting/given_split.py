@@ -14,10 +14,12 @@ from h5lightning.core.formatting import counted
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Split
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.series.names import called
 from h5lightning.planning.splitting.candidates import check_roles
 from h5lightning.planning.splitting.groups import Groups, Labels
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
 __all__ = ["GivenSeries", "check_lists", "given_parts", "match_lists"]
@@ -189,6 +191,10 @@ def given_parts(
         raise SplitError(f"split.given={split.given!r}: each cell is empty, so that nothing is in a split")
     if split.keep_together is not None:
         series = np.flatnonzero(in_files & (given >= 0))
+        if isinstance(labels, RowValues):
+            rows = RowGroups.of(split.keep_together, index, series, labels)
+            rows.check_roles(given[series], "list in split.given")
+            return parts
         groups = Groups.of(split.keep_together, index, series, labels)
         role = given[series].astype(np.int64)
         place = "list in split.given" if paths else "split in the table"

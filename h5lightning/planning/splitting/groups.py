@@ -8,17 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError, SplitError
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.splitting.row_groups import RowGroups
 
 __all__ = ["Groups", "Labels"]
 
-# The value of each unit of the catalog, or for the column of a table of each series; None where it has none.
-Labels = Sequence[str | None]
+# The value of each unit of the catalog, or for the column of a table of each series; None where it has none. Or the
+# values of all rows.
+Labels: TypeAlias = Sequence[str | None] | RowValues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,16 +45,19 @@ class Groups:
         """The groups of some series.
 
         Args:
-            keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``, or
-                ``table:COLUMN``.
+            keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``,
+                ``table:COLUMN`` or, of a dataset with one value in each series, ``field:PATH``.
             index: the files and series.
             series: the series that take part, ascending.
-            attributes: the value of each unit with ``attr:NAME``, of each series with ``table:COLUMN``; None for none.
+            attributes: the value of each unit with ``attr:NAME``, of each series with ``table:COLUMN``, None where it
+                has none; the values of all rows with ``field:PATH``.
 
         Raises:
             OptionError: the regular expression cannot be used.
-            SplitError: a series has no such value.
+            SplitError: a series has no such value, or with ``field:PATH`` rows of several values.
         """
+        if isinstance(attributes, RowValues):
+            return cls._of_rows(RowGroups.of(keep_together, index, series, attributes))
         kind, _, source = keep_together.partition(":")
         every = {"path": index.series_file, "table": np.arange(len(index.series_rows))}
         owners = every.get(kind, index.units)[series]
@@ -69,6 +76,14 @@ class Groups:
         group = np.full(len(index.series_rows), -1, dtype=np.int64)
         group[series] = group_of.repeat(np.diff(first, append=len(owners)))
         return cls(group, tuple(numbers))
+
+    @classmethod
+    def _of_rows(cls, rows: RowGroups) -> Groups:
+        """The groups of series whose rows have one value each; those without rows are one group."""
+        found = rows.of_series("by='series'")
+        group = np.full(len(rows.index.series_rows), -1, dtype=np.int64)
+        group[rows.series] = np.where(found < 0, len(rows), found)
+        return cls(group, (*map(rows.name, range(len(rows))), ""))
 
     def divided_file(self, index: SampleIndex) -> tuple[int, int] | None:
         """Two series of one file that are in different groups; None if each file belongs to one group."""
@@ -106,7 +121,9 @@ def _from_paths(pattern: str, index: SampleIndex, files: Int64Array) -> Iterator
     return (match.group(1) if match else None for match in matches)
 
 
-def _from_labels(keep_together: str, owners: Int64Array, labels: Labels | None) -> Iterator[str | None]:
+def _from_labels(
+    keep_together: str, owners: Int64Array, labels: Sequence[str | None] | None
+) -> Iterator[str | None]:
     if labels is None:
         raise ValueError(f"keep_together={keep_together!r} needs the attribute of each series, or its cell")
     return (labels[owner] for owner in owners.tolist())
