@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.survey import DataSurvey
 
-__all__ = ["RowPass"]
+__all__ = ["PassOptions", "RowPass"]
 
 W = TypeVar("W", bound=PieceWork)
 
@@ -37,6 +37,21 @@ _MEMORY_BYTES = 256 * _MIB
 _LEAST_CACHE_BYTES = 16 * _MIB
 
 
+@dataclass(frozen=True, slots=True)
+class PassOptions:
+    """How rows are read.
+
+    Args:
+        access: how files are opened.
+        reader: ``auto``, ``direct`` or ``h5py``.
+        threads: threads that read, at most; None for one on each core.
+    """
+
+    access: Access
+    reader: str = "auto"
+    threads: int | None = None
+
+
 class RowPass:
     """Reads rows of some fields together, each once; a context manager that closes its files.
 
@@ -45,9 +60,7 @@ class RowPass:
         index: of rows, see `rows_index`.
         selection: the rows to read, by their ids in the index; None for all.
         plans: the fields, as training has them.
-        access: how files are opened.
-        reader: ``auto``, ``direct`` or ``h5py``.
-        threads: threads that read, at most; None for one on each core.
+        options: how they are read.
 
     Attributes:
         reader: reads blocks of rows.
@@ -59,19 +72,17 @@ class RowPass:
         index: SampleIndex,
         selection: Selection | None,
         plans: Sequence[FieldPlan],
-        *,
-        access: Access,
-        reader: str = "auto",
-        threads: int | None = None,
+        options: PassOptions,
     ) -> None:
+        access = options.access
         self._index = index
         self._blocks, block_bytes = _row_blocks(survey, index, selection, plans)
         most = max(1, _MEMORY_BYTES // (2 * block_bytes))
-        self._threads = min(threads or usable_cores(), most)
+        self._threads = min(options.threads or usable_cores(), most)
         # As much as is decoded at the same time: memory that was used a moment ago is faster.
         cache_bytes = min(access.cache_bytes, max(_LEAST_CACHE_BYTES, 3 * self._threads * block_bytes))
         pool = HandlePool(replace(access, cache_bytes=cache_bytes), scanned_files=survey.scanned_files)
-        self._reader = make_reader(reader, pool)
+        self._reader = make_reader(options.reader, pool)
         others = survey.fields.other_lengths if _has_other_axes(plans) else None
         self.reader = BlockReader(index, plans, self._reader, cache_bytes=cache_bytes, other_lengths=others)
 

@@ -35,10 +35,9 @@ class SummaryForm:
     classes: int | None = None
     has_quantiles: bool = False
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of a summary, at most."""
-        quantiles = values_kept(self.channels) + 1 if self.has_quantiles else 0
+    def nbytes(self, kept: int) -> int:
+        """Bytes of a summary that keeps so many values for the quantiles of each channel, at most."""
+        quantiles = kept + 2 if self.has_quantiles else 0
         return 8 * (self.channels * (7 + quantiles) + (self.classes or 0))
 
 
@@ -100,12 +99,17 @@ class FieldSummary:
 
 
 class SummaryTotal:
-    """Merges the summaries of parts of the data in their order."""
+    """Merges the summaries of parts of the data in their order.
 
-    def __init__(self, form: SummaryForm) -> None:
+    Args:
+        form: what is computed.
+        kept: values that are kept for the quantiles of each channel; None for as many as fit.
+    """
+
+    def __init__(self, form: SummaryForm, kept: int | None = None) -> None:
         self._moments = Moments.none(form.channels)
         self._classes = None if form.classes is None else np.zeros(form.classes, np.int64)
-        kept = values_kept(form.channels)
+        kept = kept or values_kept(form.channels)
         self._trees = [SummaryTree(kept) for _ in range(form.channels if form.has_quantiles else 0)]
 
     def add(self, part: FieldSummary) -> None:
