@@ -117,6 +117,7 @@ def survey_files(options: DataModuleOptions) -> DataSurvey:
         access=options.access,
         dtype=options.dtype,
         series=options.series,
+        table=options.table,
         keep_together=options.split.keep_together,
         given=options.split.given,
         index_dir=options.index_dir,
@@ -145,6 +146,7 @@ def prepare(
         options.split,
         reader=reader,
         access=options.access,
+        threads=options.threads,
         seed=seed,
         transform=options.transform,
         batch_transform=options.batch_transform,
@@ -159,6 +161,7 @@ def assemble(
     *,
     reader: Reader,
     access: Access,
+    threads: int | None = None,
     seed: int,
     transform: Mapping[str, Transforms] | None = None,
     batch_transform: Mapping[str, Transforms] | None = None,
@@ -187,6 +190,7 @@ def assemble(
                 chunks=chunks,
                 parts=cuts,
                 normalize=normalize,
+                threads=threads,
             )
         return readers[id(section)]
 

@@ -15,11 +15,13 @@ from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_t
 from h5lightning.datamodule.stored_parts import decoded_bytes, uncovered
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.catalog import SkippedFile
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.reach import WindowReach
 from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.overlap import shared_rows
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.discovery.same_files import identical_files
 from h5lightning.storage.survey import DataSurvey
@@ -62,7 +64,8 @@ class Summary:
 
     Args:
         root: the directory that the names of files are relative to.
-        by: the unit that is never divided: ``file``, ``series``, ``block`` or ``sample``.
+        by: the unit that is never divided: ``file``, ``series``, ``block``, ``sample``, or ``group``: all rows of one
+            value.
         splits: one entry for each split.
         unused_rows: rows that are in no split: gaps, and the rows that a smaller train leaves.
         shared_files: files that have rows in more than one of train, val and test.
@@ -191,6 +194,7 @@ def summarise(
             *survey.fields.row_remarks,
             *survey.fields.remarks,
             *_joined(survey),
+            *survey.table_remarks,
             *_samples_of_stages(survey),
             *_uncovered(survey, stages),
             *unwritten,
@@ -278,6 +282,8 @@ def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
 def _groups(survey: DataSurvey, parts: Parts, keep_together: str | None) -> dict[str, set[str | None]]:
     """The values that keep files or series together, in each split."""
     index, labels = survey.index, survey.labels
+    if isinstance(labels, RowValues):
+        return _groups_of_rows(index, parts, str(keep_together), labels)
     if keep_together is not None:
         series = np.unique(np.concatenate([part.series for part in parts.values()]))
         groups = Groups.of(keep_together, index, series, labels)
@@ -287,6 +293,16 @@ def _groups(survey: DataSurvey, parts: Parts, keep_together: str | None) -> dict
         return {}
     units = {name: np.unique(index.units[part.series]) for name, part in parts.items()}
     return {name: {labels[unit] for unit in each.tolist()} for name, each in units.items()}
+
+
+def _groups_of_rows(
+    index: SampleIndex, parts: Parts, keep_together: str, values: RowValues
+) -> dict[str, set[str | None]]:
+    """The values that keep rows together, in each split."""
+    series = np.unique(np.concatenate([part.series for part in parts.values()]))
+    groups = RowGroups.of(keep_together, index, series, values)
+    numbers = {name: np.flatnonzero(groups.in_rows(part)) for name, part in parts.items()}
+    return {name: {groups.name(one) for one in each.tolist()} for name, each in numbers.items()}
 
 
 def _identical(survey: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError
 from h5lightning.loading.batch_buffers import BufferPool
@@ -93,7 +95,9 @@ class BatchDelivery:
         """
         for key, value in batch.items():
             delivery = self._fields[key]
-            if delivery.is_needed:
+            if isinstance(value, np.ndarray):
+                batch[key] = value.tolist()  # bytes
+            elif delivery.is_needed:
                 is_ragged = isinstance(value, RaggedValues)
                 tensor, layout = (value.flat, value.layout) if is_ragged else (value, None)
                 if delivery.has_missing(tensor.numpy()):

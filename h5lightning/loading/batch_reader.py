@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -20,6 +21,7 @@ from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.batch_delivery import BatchDelivery, FoundMissing
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
+from h5lightning.loading.fields.image_threads import ImageThreads
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
 from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
@@ -66,6 +68,7 @@ class BatchReader:
         chunks: the fields whose chunks are decoded; without them, nothing is decoded ahead.
         parts: the parts of the splits, at whose borders padded windows end; without them, these end with their series.
         normalize: key → how the numbers of the field are normalised; see `normalize_by`.
+        threads: threads that decode images; None for one on each core.
 
     Attributes:
         starts: where the windows of samples begin.
@@ -82,6 +85,7 @@ class BatchReader:
         chunks: Sequence[ChunkLayout] = (),
         parts: Iterable[Segments] = (),
         normalize: Mapping[str, Normalize] | None = None,
+        threads: int | None = None,
     ) -> None:
         normalized = normalized_fields(fields, normalize or {})
         self.index = index
@@ -92,7 +96,7 @@ class BatchReader:
         self._paths = FilePaths(index)
         reach = index.reach
         runs = RunRows(reach.runs, self._paths) if isinstance(reach, RunReach) else None
-        context = ReadContext(reader, self._constant_cache(), runs)
+        context = ReadContext(reader, self._constant_cache(), runs, images=ImageThreads(threads))
         self._context = context
         read = [
             normalized[plan.key].plan if plan.key in normalized else plan
@@ -100,6 +104,7 @@ class BatchReader:
             if not isinstance(plan, DerivedField)
         ]
         self._readers = {plan.key: make_field_reader(plan, context) for plan in read}
+        self._lists = frozenset(key for key, one in self._readers.items() if one.is_list)
         self._derived = {plan.key: plan.of for plan in fields.plans if isinstance(plan, DerivedField)}
         self._ragged = frozenset(plan.key for plan in read if plan.ragged is not None)
         self._memory = BufferPool()
@@ -147,13 +152,16 @@ class BatchReader:
         located = LocatedBatch.of(numbers, self._paths, self.starts.borders, draws)
         layouts = self._layouts(readers, located)
         memory = self._memory
-        batch = {
-            one.key: memory.flat(layouts[one.key].total, one.dtype)
+        batch: Batch = {
+            one.key: np.empty(len(numbers), object)
+            if one.is_list
+            else memory.flat(layouts[one.key].total, one.dtype)
             if one.key in layouts
             else memory.tensor((len(numbers), *one.shape), one.dtype)
             for one in readers
         }
-        self._fill(readers, {key: tensor.numpy() for key, tensor in batch.items()}, located, numbers)
+        arrays = {key: value.numpy() if key not in self._lists else value for key, value in batch.items()}
+        self._fill(readers, arrays, located, numbers)
         ragged = {key: RaggedValues(batch[key], layout) for key, layout in layouts.items()}
         return self._delivered(batch | ragged if ragged else batch, located, numbers, is_raw=is_raw)
 
@@ -180,7 +188,9 @@ class BatchReader:
         located = LocatedBatch.of(ids, self._paths, self.starts.borders, draws)
         layouts = self._layouts(readers, located)
         arrays = {
-            one.key: self._memory.flat(layouts[one.key].total, one.dtype).numpy()
+            one.key: np.empty(len(ids), object)
+            if one.is_list
+            else self._memory.flat(layouts[one.key].total, one.dtype).numpy()
             if one.key in layouts
             else self._memory.array((len(ids), *one.shape), one.dtype)
             for one in readers
@@ -189,7 +199,9 @@ class BatchReader:
         batches = []
         for part in parts:
             batch: Batch = {
-                key: ragged_part(array, layouts[key], part)
+                key: array[part]
+                if key in self._lists
+                else ragged_part(array, layouts[key], part)
                 if key in layouts
                 else torch.from_numpy(array[part])
                 for key, array in arrays.items()
@@ -274,6 +286,7 @@ class BatchReader:
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
+        self._context.images.close()
         self.reader.close()
 
     def _chosen(self, keys: Sequence[str] | None) -> list[FieldReader]:

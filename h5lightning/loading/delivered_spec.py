@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import FieldPlan, FieldSpec
 
 __all__ = ["delivered_spec", "mean_bytes"]
@@ -23,6 +24,8 @@ def delivered_spec(value: Any, read: FieldSpec | None, mode: str | None) -> Fiel
     sample = value[0] if mode == "list" and isinstance(value, list) and value else value
     if isinstance(sample, list) and read is not None and mode == "list":
         return read  # the entries of an index
+    if mode == BYTES and isinstance(value, list) and isinstance(value[0], (bytes, list)) and read is not None:
+        return read
     if not isinstance(sample, torch.Tensor):
         return FieldSpec((), type(value).__name__, classes)
     shape: tuple[int | None, ...] = tuple(sample.shape if mode in ("list", "concat") else sample.shape[1:])
@@ -34,4 +37,6 @@ def delivered_spec(value: Any, read: FieldSpec | None, mode: str | None) -> Fiel
 
 def mean_bytes(plan: FieldPlan) -> float:
     """Bytes of one sample of a field as it is delivered, on average."""
+    if plan.spec.dtype == BYTES:
+        return plan.mean_numbers
     return plan.mean_numbers * float(getattr(torch, plan.spec.dtype).itemsize)

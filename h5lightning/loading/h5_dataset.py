@@ -10,9 +10,16 @@ import numpy as np
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import TransformOption, Transforms
-from h5lightning.options import Access, Field, Samples
+from h5lightning.options import Access, Field, Samples, Table
 from h5lightning.options.checks import check_bool, check_int, check_text, to_plain
-from h5lightning.options.coerce import SeriesOption, coerce, coerce_fields, coerce_one_samples, coerce_series
+from h5lightning.options.coerce import (
+    SeriesOption,
+    coerce,
+    coerce_fields,
+    coerce_one_samples,
+    coerce_series,
+    coerce_table,
+)
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.selection import Selection
@@ -41,6 +48,7 @@ class H5Dataset(SampleDataset):
         series: what a series is, whose border no window crosses: `Series`, or a mapping with its keys. ``file``: each
             file, even if a table in it divides its rows into episodes. None: each file too, but then `Windows` are an
             error if there is such a table. A ``*`` in the paths of the fields makes each match a series.
+        table: a `Table` beside the files, or a mapping with its keys.
 
     Raises:
         H5LightningError: a problem of the files, or of the options.
@@ -66,6 +74,7 @@ class H5Dataset(SampleDataset):
         seed: int = 0,
         index_dir: str | None = None,
         series: SeriesOption | Mapping[str, Any] = None,
+        table: Table | Mapping[str, Any] | None = None,
     ) -> None:
         check_dtype(dtype)
         seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
@@ -80,6 +89,7 @@ class H5Dataset(SampleDataset):
             access=options,
             dtype=dtype,
             series=coerce_series(series),
+            table=coerce_table(table),
             index_dir=index_dir,
         )
         pool = HandlePool(options, scanned_files=surveyed.scanned_files)

@@ -264,6 +264,8 @@ def _bytes_of(group: list[Any]) -> int:
 def _nbytes(value: Any) -> int:
     if isinstance(value, list):  # samples of different shapes
         return sum(map(_nbytes, value))
+    if isinstance(value, bytes):
+        return len(value)
     return value.nbytes if isinstance(value, torch.Tensor) else 0
 
 

@@ -15,6 +15,7 @@ from h5lightning.core.progress import progress_bar
 from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.sample_lengths import sample_lengths
@@ -46,6 +47,8 @@ def check_number_field(dataset: SampleDataset, key: str, option: str) -> FieldSp
             f"{option} needs one value for each sample, and samples of field {key!r} have the shape {spec.shape}: a "
             f"field with the path 'length:{key}' has their lengths"
         )
+    if spec.dtype == BYTES:
+        raise FieldError(f"{option} needs numbers, and field {key!r} is delivered as bytes (decode='bytes')")
     if math.prod(spec.fixed_shape) != 1:
         raise FieldError(
             f"{option} needs one value for each sample, field {key!r} has the shape {spec.shape}. Where a sample has "

@@ -12,11 +12,21 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.ragged_batch import RaggedValues
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.ragged_fields import DerivedField, NestedField
 
 __all__ = ["RaggedDelivery"]
+
+
+def _value_of(sample: Any, key: str) -> Any:
+    return sample.get(key) if isinstance(sample, dict) else None
+
+
+def _is_of_bytes(value: Any) -> bool:
+    """Whether a value is bytes, or a list of them."""
+    return isinstance(value, bytes) or (isinstance(value, list) and all(map(_is_of_bytes, value)))
 
 
 class RaggedDelivery:
@@ -74,7 +84,9 @@ class RaggedDelivery:
             FieldError: some of the samples have a field, and others do not.
         """
         columns: dict[str, list[Any]] = {}
-        for key in self._modes:
+        for key, mode in self._modes.items():
+            if mode == BYTES and not all(map(_is_of_bytes, (_value_of(sample, key) for sample in samples))):
+                continue  # the transform decoded them
             having = [isinstance(sample, dict) and key in sample for sample in samples]
             if any(having):
                 if not all(having):
@@ -139,8 +151,10 @@ class RaggedDelivery:
                     if plan.of == key:
                         yield told, self._derive(plan, values)
 
-    def _column(self, key: str, values: RaggedValues, ids: Int64Array) -> list[Any]:
+    def _column(self, key: str, values: RaggedValues | list[Any], ids: Int64Array) -> list[Any]:
         """The samples of a field: tensors; or lists of them, the entries of an index."""
+        if isinstance(values, list):
+            return values
         views = values.views()
         plan = self._nested.get(key)
         if plan is None:
@@ -158,7 +172,7 @@ class RaggedDelivery:
             is_plain = all(value.layout is torch.strided and not value.requires_grad for value in tensors)
             if len(axes) == 1 and is_plain:
                 return RaggedValues.of(tensors)
-        if self._modes[key] == "list":
+        if self._modes[key] in ("list", BYTES):
             return list(column)
         found = sorted({f"{type(value).__name__}{self._shape_text(value)}" for value in column})
         raise FieldError(

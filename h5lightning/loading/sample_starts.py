@@ -14,6 +14,7 @@ from h5lightning.loading.ragged_batch import RaggedValues
 from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.box_field import window_axes_of
 from h5lightning.planning.draws import SampleDraws
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import FieldPlan, Fields, row_field_of
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.split_plan import Segments
@@ -41,7 +42,9 @@ class SampleStarts:
         pad = index.reach.pad
         borders = Borders.of(index, parts) if pad is not None or index.samples.jitter else None
         rows = [plan for plan in fields.plans if row_field_of(plan) is not None]
-        return cls(index, borders, {plan.key: plan for plan in rows if pad == "zero"})
+        # Of encoded bytes that are delivered as a list, the reader takes care.
+        is_zeroed = (plan for plan in rows if pad == "zero" and plan.spec.dtype != BYTES)
+        return cls(index, borders, {plan.key: plan for plan in is_zeroed})
 
     def __call__(self, ids: Int64Array, draws: SampleDraws | None = None) -> Int64Array:
         """The first entry of samples along each axis of a window, ``(N, axes)``: the row in its series, then others.

@@ -23,20 +23,26 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.planning.categories import as_classes, check_read, row_values_of
+from h5lightning.planning.categories import as_classes, check_read, refusal_remedy, row_values_of
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
+from h5lightning.planning.encoded_field import Encoded, FirstBytes
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.row_index import row_index_of
 from h5lightning.planning.values.categories import Categories
 from h5lightning.planning.values.conversions import wider_type
 
-__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
+__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column", "no_first_bytes"]
 
 NameList = Callable[[int], Sequence[str]]
 AttributeList = Callable[[int, str], Sequence[str]]
 
 _MOST_LISTED = 12
+
+
+def no_first_bytes(key: str, field: SingleField, encoded: Encoded, units: Int64Array) -> Sequence[bytes]:  # noqa: ARG001
+    """Raise `OptionError`: images cannot be planned without reading some of them."""
+    raise OptionError(f"field {key!r}: decode={field.decode!r} needs files whose values may be read")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +62,7 @@ class ComparedFiles:
     attrs_in: AttributeList
     categories: Mapping[str, Categories] = dataclasses.field(default_factory=dict)
     checks_rows: bool = True
+    first_bytes: FirstBytes = no_first_bytes
     _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
     def rows(self, key: str, field: SingleField) -> Int64Array:
@@ -109,7 +116,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
-                any_shape=field.may_differ,
+                any_shape=field.may_differ or field.is_encoded,
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -168,14 +175,17 @@ class ComparedFiles:
             raise MissingFieldError(
                 f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
             )
+        dtype = dataset.dtype
         if field.categories is not None:
             check_read(self.catalog, key, field, file)
             values = row_values_of(self.catalog, field)
             is_known = values is not None and bool(values.has_rows[file])
             dataset = as_classes(dataset, field, is_known=is_known)
+        dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
-            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")
+            more = refusal_remedy(field, dtype, refusal)
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}{more}")
         if not dataset.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
@@ -251,6 +261,7 @@ def check_column(what: str, field: SingleField, schema: DatasetSchema) -> None:
         raise UnsupportedFieldError(
             f"{what}: the column {field.member!r} ({_type_text(column)}) {column.refusal}. "
             f"Columns that can be fields: {_listed(list(map(member_text, schema.columns)))}"
+            f"{refusal_remedy(field, column.dtype, column.refusal)}"
         )
 
 

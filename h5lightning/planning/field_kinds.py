@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from h5lightning.planning.conventions.encoding_checks import (
     forms_of,
     shared_classes,
 )
+from h5lightning.planning.encoded_field import BYTES
+from h5lightning.planning.encoded_planning import check_encoded, encoded_dtype, plan_encoded
 from h5lightning.planning.fields import (
     ConstantField,
     FieldPlan,
@@ -46,7 +49,7 @@ from h5lightning.planning.row_numbers import IN_SERIES, AlongAxes
 from h5lightning.planning.row_runs import EntryRuns
 from h5lightning.planning.series.axes import row_numbers_of
 
-__all__ = ["plan_constant", "plan_of_series", "plan_padding", "plan_rows"]
+__all__ = ["plan_constant", "plan_of_series", "plan_padding", "plan_rows", "rows_of_samples"]
 
 
 def plan_rows(
@@ -58,17 +61,23 @@ def plan_rows(
         FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
         OptionError: steps that the samples do not have.
     """
-    row_shape = compared.schema(key, field).row_shape_of(field.member)
-    stored, delivered = _stored(compared, key, field)
     row_numbers = row_numbers_of(field)
     is_box = isinstance(row_numbers, AlongAxes)
+    if field.is_encoded:
+        check_encoded(key, field, is_row=not is_box)
+    row_shape = compared.schema(key, field).row_shape_of(field.member)
+    stored, delivered = _stored(compared, key, field)
     stored["extra_rows"] = extra_rows = _extra_rows(compared, key, field, lengths)
     stored["dilation"] = samples.dilation if isinstance(samples, Windows) else 1
     if not row_numbers.is_in_unit:
         compared.check_written(field)
-    shapes = None if is_box else row_shapes(compared, key, field)
-    rows = _rows(compared, key, field, samples, lengths, extra_rows)
+    shapes = None if is_box or field.is_encoded else row_shapes(compared, key, field)
+    # A list of bytes takes any number of rows.
+    of_any_length = replace(field, ragged="list") if field.decode == BYTES else field
+    rows = rows_of_samples(compared, key, of_any_length, samples, lengths, extra_rows)
     stored["steps"] = rows.steps
+    if field.is_encoded:
+        return plan_encoded(compared, key, field, samples, rows, stored | {"row_numbers": row_numbers})
     if is_box:
         return plan_box(compared, key, field, samples, rows, stored, delivered)
     if isinstance(rows.runs, EntryRuns):
@@ -88,6 +97,8 @@ def plan_of_series(compared: ComparedFiles, key: str, field: SingleField) -> Ser
     Raises:
         FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
     """
+    if field.is_encoded:
+        check_encoded(key, field, is_row=False)
     row_shape = compared.schema(key, field).row_shape_of(field.member)
     compared.check_written(field)
     stored, delivered = _stored(compared, key, field)
@@ -103,6 +114,8 @@ def plan_constant(compared: ComparedFiles, key: str, field: SingleField) -> Cons
     Raises:
         FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
     """
+    if field.is_encoded:
+        check_encoded(key, field, is_row=False)
     compared.schema(key, field)
     stored, delivered = _stored(compared, key, field)
     shape = _constant_shape(compared, key, field)
@@ -115,21 +128,25 @@ def _stored(
     compared: ComparedFiles, key: str, field: SingleField
 ) -> tuple[dict[str, Any], tuple[str, tuple[str, ...] | None]]:
     """Arguments of `StoredField` but the shape, and what is delivered: the type, and names of the values."""
+    stored: dict[str, Any]
     catalog, files = compared.catalog, compared.files
     if field.categories is not None:
         return plan_classes(compared, key, field)
+    if field.is_encoded:
+        stored = {"key": key, "path": field.path, "member": field.member, "asked": field}
+        return stored | {"forms": (StoredForm("|u1"),)}, (encoded_dtype(field), None)
     for check in (check_encodings, check_missing, check_vocabularies):
         check(catalog, files, key, field)
     forms, form_of = forms_of(catalog, files, field)
     delivered = [compared.delivered_dtype(key, field, form.dtype) for form in forms]
     is_decoded = field.decode == "cf"
     classes = None if is_decoded else shared_classes(catalog, files, field)
-    stored: dict[str, Any] = {"key": key, "path": field.path, "member": field.member, "asked": field}
+    stored = {"key": key, "path": field.path, "member": field.member, "asked": field}
     stored |= {"forms": forms, "form_of": form_of, "is_decoded": is_decoded}
     return stored, (delivered[0], classes)
 
 
-def _rows(
+def rows_of_samples(
     compared: ComparedFiles,
     key: str,
     field: SingleField,
@@ -137,7 +154,16 @@ def _rows(
     lengths: Int64Array,
     extra_rows: int | Int64Array,
 ) -> FieldRows:
-    """The rows of each sample of a field; ``lengths`` are those of each unit of the catalog."""
+    """The rows of each sample of a field.
+
+    Args:
+        compared: the files.
+        key: the field's key.
+        field: the field.
+        samples: how samples lie in a series.
+        lengths: rows of each unit of the catalog.
+        extra_rows: the rows of the field beyond those.
+    """
     if field.index is not None:
         if not isinstance(samples, Rows):
             raise OptionError(

@@ -22,11 +22,12 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.categories import find_categories
 from h5lightning.planning.category_attributes import plan_category_attribute
-from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
+from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList, no_first_bytes
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
+from h5lightning.planning.encoded_field import FirstBytes, encoded_of
 from h5lightning.planning.field_kinds import (
     plan_constant,
     plan_of_series,
@@ -64,6 +65,7 @@ def plan_fields(
     difference_of: DifferenceOf = lambda _, __, ___: "",
     categories: Mapping[str, Categories] | None = None,
     checks_rows: bool = True,
+    first_bytes: FirstBytes = no_first_bytes,
 ) -> Fields:
     """Plan each field; all files must agree in it.
 
@@ -82,6 +84,7 @@ def plan_fields(
         difference_of: the first difference between two files in a dataset, for an error.
         categories: the categories of fields, where others than these files say them, as those of training.
         checks_rows: whether a row without a category is an error now, and not only when it is delivered.
+        first_bytes: reads the first image of files, which tells the size of all images.
 
     Raises:
         FieldError: a field that is missing or that no tensor can hold, or windows of rows of several series.
@@ -98,7 +101,15 @@ def plan_fields(
     catalog = with_leading_series(catalog, chosen)
     found = find_categories(catalog, chosen, files, categories or {})
     compared = ComparedFiles(
-        catalog, files, dtype, on_missing, names_in, attrs_in, categories=found, checks_rows=checks_rows
+        catalog,
+        files,
+        dtype,
+        on_missing,
+        names_in,
+        attrs_in,
+        categories=found,
+        checks_rows=checks_rows,
+        first_bytes=first_bytes,
     )
     lengths, remarks = _lengths(compared, chosen, allow_empty=allow_empty)
     if isinstance(series, Series) and series.tables:
@@ -137,6 +148,12 @@ def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: S
     """Raise `OptionError` if windows may cross from a file into one whose rows have another shape."""
     is_joined = isinstance(series, Series) and series.join_files is not None
     for plan in plans if is_joined and isinstance(samples, Windows) else ():
+        encoded = encoded_of(plan)
+        if encoded is not None and len(encoded.forms) > 1:
+            raise OptionError(
+                f"{plan.title} has bytes of another length in each file, and windows may cross from one file into the "
+                "next one with series.join_files: leave join_files out, or write the files with one length"
+            )
         if isinstance(plan, RowField) and plan.shapes is not None:
             raise OptionError(
                 f"{plan.title} has rows of different shapes in different files, and windows may cross from one file "
@@ -146,7 +163,8 @@ def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: S
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant and field.derived_from is None
+    is_made = field.derived_from is not None or bool(field.table_columns)
+    return field.attr is None and not field.constant and not is_made
 
 
 def _plans(
@@ -155,11 +173,12 @@ def _plans(
     plans = {
         key: _plan(compared, key, field, samples, lengths)
         for key, field in fields.items()
-        if field.derived_from is None
+        if field.derived_from is None and not field.table_columns
     }
     return tuple(
         plans[key] if key in plans else _plan_told(key, field, plans, samples)
         for key, field in fields.items()
+        if not field.table_columns  # planned when the lines of series are known
     )
 
 

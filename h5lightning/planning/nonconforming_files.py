@@ -128,9 +128,7 @@ class _Comparison:
 
     def has_all(self, datasets: Mapping[str, DatasetSchema]) -> bool:
         """Whether each field can be made of these datasets."""
-        return all(
-            _is_usable(self._seen(datasets.get(field.path), field), field.member) for field in self._fields
-        )
+        return all(_is_usable(self._seen(datasets.get(field.path), field), field) for field in self._fields)
 
     def difference(self, layout: tuple[DatasetSchema, ...], reference: Mapping[str, DatasetSchema]) -> str:
         """The first difference between a layout and the reference, as text; empty if there is none."""
@@ -140,6 +138,7 @@ class _Comparison:
             expected = self._seen(reference[field.path], field)
             if dataset is None or expected is None:
                 return f"holds no dataset '/{field.path}'"
+            dataset, expected = (one.seen_as(encoded=field.is_encoded) for one in (dataset, expected))
             any_type = is_type_said(field, self._dtype, dataset, expected)
             any_categories = field.decode == "stored"
             numbers = row_numbers_of(field)
@@ -151,7 +150,7 @@ class _Comparison:
                 field.member,
                 any_type=any_type,
                 any_categories=any_categories,
-                any_shape=field.may_differ,
+                any_shape=field.may_differ or field.is_encoded,
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""
@@ -183,9 +182,10 @@ def _most_common(
     return max(groups, key=lambda group: group[0])[1] if groups else None
 
 
-def _is_usable(dataset: DatasetSchema | None, member: str | None) -> bool:
+def _is_usable(dataset: DatasetSchema | None, field: SingleField) -> bool:
     """Whether a field can be made of a dataset, or of its column."""
-    value = None if dataset is None or dataset.refusal else dataset.value(member)
+    seen = None if dataset is None else dataset.seen_as(encoded=field.is_encoded)
+    value = None if seen is None or seen.refusal else seen.value(field.member)
     return value is not None and not value.refusal
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Whole
+from h5lightning.options import Access, Field, Table, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.box_field import BoxField
@@ -42,9 +42,12 @@ from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
+from h5lightning.planning.splitting.groups import Labels
+from h5lightning.planning.tables.matched_table import MatchedTable
 from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.first_bytes import first_bytes_in
 from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning.looking_again import (
@@ -54,6 +57,7 @@ from h5lightning.storage.scanning.looking_again import (
     unmatched_files,
 )
 from h5lightning.storage.survey_request import scan_request
+from h5lightning.storage.survey_table import read_survey_table
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -69,23 +73,29 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
-            unit is a file, or each match of the ``*``. None if no attribute was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it. A
+            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. Or the
+            values that keep rows together. None if neither was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
-        given: the split of each series as the files list it, with ``split.given``.
+        given: the split of each series as the files list it, or a column of the table, with ``split.given``; or the
+            names of those of all rows.
+        table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
+        has_line_series: whether lines of the table are series.
     """
 
     catalog: Catalog
     sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
-    labels: tuple[str | None, ...] | None
+    labels: Labels | None
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
-    given: GivenSeries | None = None
+    given: GivenSeries | RowValues | None = None
+    table_remarks: tuple[str, ...] = ()
+    has_line_series: bool = False
 
     @property
     def index(self) -> SampleIndex:
@@ -101,6 +111,11 @@ class DataSurvey(Frozen):
     def scanned_files(self) -> ScannedFiles:
         """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles(self.catalog, self.checksums)
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> DataSurvey:
+        """The same with other categories of fields, such as those of a training; see `Fields.with_classes`."""
+        predicted = self.predict_fields and self.predict_fields.with_classes(classes)
+        return replace(self, sections=self.sections.with_classes(classes), predict_fields=predicted)
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
@@ -143,6 +158,7 @@ def survey(
     access: Access,
     dtype: str | None = None,
     series: SeriesOption = None,
+    table: Table | None = None,
     keep_together: str | None = None,
     given: Mapping[str, str] | str | None = None,
     index_dir: str | None = None,
@@ -157,18 +173,26 @@ def survey(
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
-        given: split → path of the dataset that lists its series; other values are ignored here.
+        table: the table beside the files.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``field:PATH`` of the dataset that
+            keeps rows together, or ``table:COLUMN``; other values are ignored here.
+        given: split → path of the dataset that lists its series, or ``table:COLUMN``.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
     Raises:
         H5LightningError: the files or the arguments cannot be used.
     """
+    beside = read_survey_table(table, fields, series, given=given, keep_together=keep_together)
     discovered, layouts = discover(files), StageSamples.all_of(samples)
     said, fields = fields, fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
-    request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
+    grouped = _grouped_by_row(keep_together or "")
+    request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
+    if table is not None and table.key_path is not None:
+        request = replace(
+            request, row_values=tuple({**dict.fromkeys(request.row_values), table.key_path: None})
+        )
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -180,7 +204,13 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(catalog, said, layouts, roles, access=access, dtype=dtype, series=series)
+    of_files = None if beside is None else beside.of_files(catalog, _predict_files(roles))
+    if of_files is not None:
+        catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
+        series = of_files.series_option(series)
+    planned, predicted = _plan(
+        catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
+    )
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -189,8 +219,12 @@ def survey(
     index = make_index(catalog, rows, layouts.train)
     if joined is not None:
         index = replace(index, runs=joined[0])
+    lines = None if of_files is None else of_files.matched(index, catalog, rows, _predict_files(roles))
+    if lines is not None:
+        index = lines.index
+        planned, predicted = lines.planned(planned, predicted, layouts, dtype)
     sections = Sections.of(index, layouts, planned, predicted, predict)
-    divided = None
+    divided = None if lines is None else lines.given()
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
         divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
@@ -199,17 +233,24 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label) if label is not None else None,
+        labels=_labels(catalog, label, grouped, lines),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
         joined=None if joined is None else joined[1],
+        table_remarks=() if lines is None else lines.remarks,
+        has_line_series=of_files is not None and of_files.parts is not None,
     )
 
 
 def _group_attribute(keep_together: str) -> str | None:
     kind, _, name = keep_together.partition(":")
     return f"@{name}" if kind == "attr" else None
+
+
+def _grouped_by_row(keep_together: str) -> str | None:
+    kind, _, name = keep_together.partition(":")
+    return name.strip("/") if kind == "field" else None
 
 
 def _without_damaged(
@@ -266,11 +307,16 @@ def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | 
     return {role: position[files[is_kept[files]]] for role, files in discovered.roles.items()}
 
 
+def _predict_files(roles: Mapping[str, Int64Array] | None) -> Int64Array:
+    """The files of ``files.predict``."""
+    return (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
+
+
 def _predict_and_labelled(
     roles: Mapping[str, Int64Array] | None, catalog: Catalog
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
-    predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
+    predict = catalog.units_of(_predict_files(roles))
     is_labelled = np.ones(catalog.unit_count, np.bool_)
     is_labelled[predict] = False
     return predict, np.flatnonzero(is_labelled)
@@ -285,6 +331,7 @@ def _plan(
     access: Access,
     dtype: str | None,
     series: SeriesOption,
+    checksums: ChecksumTable | None,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -310,6 +357,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            first_bytes=first_bytes_in(catalog, checksums, access),
         )
 
     only_predict = bool(predict.size) and not labelled.size
@@ -337,7 +385,14 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
     return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
-def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
+def _labels(
+    catalog: Catalog, label: str | None, grouped: str | None, table: MatchedTable | None
+) -> Labels | None:
+    """The value of an attribute for each unit, those of a dataset for rows, or of a column of the table."""
+    if grouped is not None:
+        return catalog.row_values.get(grouped)
+    if label is None:
+        return None if table is None else table.labels()
     attrs, number_of = catalog.distinct_attrs
     values = [untyped(each.get(label)) for each in attrs]
     texts = [None if value is None else str(value) for value in values]

@@ -18,6 +18,7 @@ __all__ = ["scan_request"]
 def scan_request(
     fields: Mapping[str, Field] | None,
     label: str | None,
+    grouped: str | None,
     access: Access,
     series: SeriesOption,
     *,
@@ -28,6 +29,7 @@ def scan_request(
     Args:
         fields: sample key → `Field`; None for all datasets.
         label: the attribute that keeps series together, ``@name``; None for none.
+        grouped: the dataset whose values keep rows together, as `values_name` writes it; None for none.
         access: which other files and datasets the scan may or must look at.
         series: what a series is.
         labels: whether to look for labels of columns.
@@ -43,6 +45,7 @@ def scan_request(
         labels=labels,
         series=series.tables if isinstance(series, Series) else (),
         coordinate=coordinate_path(series, has_matches=bool(matched_paths(fields or {}))),
+        row_values=() if grouped is None else (grouped,),
     )
     if fields is None:
         return request
@@ -62,7 +65,7 @@ def scan_request(
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
         indexes=tuple(indexes),
-        row_values=tuple(values),
+        row_values=tuple(dict.fromkeys([*values, *request.row_values])),
         row_texts=tuple(texts),
         matched=matched,
         labels=request.labels or bool(matched),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from h5lightning.core.arrays import BoolArray
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
+from h5lightning.loading.fields.image_threads import ImageThreads
 from h5lightning.loading.fields.kept_values import KeptValues
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
@@ -57,12 +59,14 @@ class ReadContext:
         runs: finds rows of files that go on where others end; None if no files are joined.
         checks_each: check each number while it is read, also where that can be done afterwards: then an error names
             its row and file.
+        images: threads that decode images.
     """
 
     reader: Reader
     constants: ConstantCache
     runs: RunRows | None = None
     checks_each: bool = False
+    images: ImageThreads = dataclasses.field(default_factory=ImageThreads)
 
 
 class FieldReader(ABC):
@@ -73,8 +77,7 @@ class FieldReader(ABC):
         self.context = context
         self.key = plan.key
         self.shape = () if plan.spec.varies else plan.spec.fixed_shape
-        delivered = plan.spec.dtype
-        self.dtype = buffer_dtype(plan.stored, delivered) if plan.is_uniform else delivery_dtype(delivered)
+        self.dtype = self._buffer_dtype()
 
     @abstractmethod
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
@@ -92,6 +95,15 @@ class FieldReader(ABC):
             MissingDataError: a number that represents a missing value, in a field without ``decode``.
             FloatingPointError: a finite value would become infinite in the type of the buffer.
         """
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its buffer is a list: an array of Python objects, ``(N,)``."""
+        return self.dtype.hasobject
+
+    def _buffer_dtype(self) -> np.dtype[Any]:
+        plan, delivered = self.plan, self.plan.spec.dtype
+        return buffer_dtype(plan.stored, delivered) if plan.is_uniform else delivery_dtype(delivered)
 
     def layout(self, batch: LocatedBatch) -> RaggedLayout | None:  # noqa: ARG002
         """Where the samples of a batch lie in a flat buffer; None for a buffer ``(N, *shape)`` of one shape."""

@@ -17,7 +17,9 @@ from h5lightning.planning.catalog.annotations import NOTHING, Annotations, from_
 
 __all__ = [
     "BOOKKEEPING",
+    "HEAP_REFERENCE",
     "UNREAD",
+    "VARIABLE_LENGTH",
     "DatasetSchema",
     "Member",
     "Stamp",
@@ -29,6 +31,8 @@ __all__ = [
 
 BOOKKEEPING = "is bookkeeping of "  # begins the refusal of a dataset that a program keeps for itself
 UNREAD = "not read: "  # begins a `vocabulary` that the scan does not read; the reason follows
+VARIABLE_LENGTH = "variable-length"  # the type of sequences
+HEAP_REFERENCE = "|V16"  # with `DatasetSchema.raw`: length, address of a global heap, and number in it
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
 
@@ -81,6 +85,9 @@ class DatasetSchema:
         vocabulary: digest of a table of categories that is too long for `categories`, or `UNREAD` and the reason why
             the scan does not read it; otherwise empty.
         category_values: of an enumeration whose values are not 0, 1, …: the values, in the order of `categories`.
+        raw: NumPy type string of an element as it lies in the file, where nothing but its type forbids that it is a
+            field, and it may be an encoded image: ``|S9`` or ``|V9`` of fixed length, `HEAP_REFERENCE` for bytes of
+            variable length; else empty. Opaque elements of 16 bytes have another ``dtype``.
     """
 
     path: str
@@ -98,6 +105,7 @@ class DatasetSchema:
     annotations: Annotations = NOTHING
     vocabulary: str = ""
     category_values: tuple[int, ...] = ()
+    raw: str = ""
 
     @property
     def rows(self) -> int | None:
@@ -121,9 +129,9 @@ class DatasetSchema:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of one element as stored; 0 for a refused type."""
+        """Bytes of one element as stored; 0 for a refused type, unless it may be an encoded image."""
         if self.refusal:
-            return 0
+            return np.dtype(self.raw).itemsize if self.raw else 0
         return sum(member.itemsize for member in self.members) or np.dtype(self.dtype).itemsize
 
     @property
@@ -151,6 +159,19 @@ class DatasetSchema:
         """Shape of one row of a column, or of the dataset."""
         value = self.value(member)
         return self.row_shape if value is None else self.row_shape + value.shape
+
+    @property
+    def is_in_heap(self) -> bool:
+        """Whether its elements are bytes of variable length, which lie in global heaps of the file."""
+        return self.raw == HEAP_REFERENCE and self.dtype == VARIABLE_LENGTH
+
+    def seen_as(self, *, encoded: bool) -> DatasetSchema:
+        """The dataset as a field sees it: one of encoded bytes accepts some types that no tensor can hold."""
+        return dataclasses.replace(self, refusal="") if encoded and self.raw else self
+
+    def read_type(self, member: str | None) -> str | None:
+        """As `element`; of encoded bytes, the type that is read."""
+        return self.raw if self.raw and member is None else self.element(member)
 
     def element(self, member: str | None) -> str | None:
         """NumPy type string of an element, or of a column that can be a field; None if there is no such column."""
@@ -189,6 +210,7 @@ class DatasetSchema:
             self.refusal,
             self.vocabulary,
             self.category_values,
+            self.raw,
         )
 
     def facts(self) -> tuple[int, int, int]:
@@ -221,6 +243,7 @@ class DatasetSchema:
             annotations,
             self.vocabulary,
             self.category_values,
+            self.raw,
         )
 
     def to_plain(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def shared_classes(catalog: Catalog, files: Int64Array, field: SingleField) -> t
 
 def is_type_said(field: SingleField, dtype: str | None, *schemas: DatasetSchema) -> bool:
     """Whether the options, ``dtype`` for floating fields, fix the type of delivery, so that stored types may differ."""
-    if field.dtype is not None or field.decode == "cf":
+    if field.dtype is not None or field.decode == "cf" or field.is_encoded:
         return True
     types = (schema.element(field.member) or "" for schema in schemas)
     return dtype is not None and all(text[1:2] == "f" for text in types)

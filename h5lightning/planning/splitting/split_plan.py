@@ -6,12 +6,12 @@ A plan lists rows, never samples, so that other windows do not change it. `Split
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
@@ -62,6 +62,45 @@ class Segments:
     def of_files(cls, index: SampleIndex, files: Int64Array) -> Segments:
         """All rows of the given files."""
         return cls.of_series(index, np.flatnonzero(np.isin(index.series_file, files)))
+
+    @classmethod
+    def of_rows(
+        cls, series: Int64Array, rows: Int64Array, is_member: Iterable[BoolArray], *, keep_empty: bool = False
+    ) -> Segments:
+        """A set of rows of some series, without the series that have none of them.
+
+        Args:
+            series: the series, ascending, ``(series,)``.
+            rows: rows of each.
+            is_member: whether each row is in the set, series after series, in pieces of any size.
+            keep_empty: keep series without rows.
+        """
+        ends = np.cumsum(rows)
+        every = Bits.of_pieces(is_member, int(rows.sum()))
+        chosen = every.below(ends) > every.below(ends - rows)
+        if keep_empty:
+            chosen |= rows == 0
+        starts, stops = _ranges_of(chosen, ends, rows)
+        kept = (
+            every
+            if chosen.all()
+            else Bits.of_pieces(map(every.bools, starts, stops), int(rows[chosen].sum()))
+        )
+        return cls(series[chosen], np.zeros_like(rows[chosen]), rows[chosen], members=kept)
+
+    @classmethod
+    def merged(cls, parts: Sequence[tuple[Segments, Int64Array]]) -> Segments:
+        """The rows of several sets of rows, which have no series in common; each with the series of its segments."""
+        series = np.concatenate([own for _, own in parts])
+        rows = np.concatenate([part.stop for part, _ in parts])
+        bits = [
+            np.ones(part.spanned_rows, bool) if part.members is None else part.members.bools()
+            for part, _ in parts
+        ]
+        order, starts, bools = np.argsort(series), np.cumsum(rows) - rows, np.concatenate(bits)
+        pieces = (bools[start : start + size] for start, size in zip(starts[order], rows[order], strict=True))
+        size = int(rows.sum())
+        return cls(series[order], np.zeros_like(rows), rows[order], members=Bits.of_pieces(pieces, size))
 
     def __len__(self) -> int:
         return int(self.series.size)
@@ -165,6 +204,14 @@ class SplitPlan(Frozen):
                 f"split: {stage or name} has {part.rows} rows, but no sample: {_shortage(part, index)}"
             )
         return selection
+
+
+def _ranges_of(chosen: BoolArray, ends: Int64Array, rows: Int64Array) -> tuple[list[int], list[int]]:
+    """The ranges of rows of neighbouring series that are chosen: where they start and stop."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2)
+    starts: list[int] = (ends - rows)[edges[:, 0]].tolist()
+    stops: list[int] = ends[edges[:, 1] - 1].tolist()
+    return starts, stops
 
 
 def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64Array) -> str:

@@ -67,13 +67,13 @@ class VerifiedBlocks:
         self._is_rewritten = mtime_ns != sums.mtime_ns
         self._is_verified = np.zeros(len(sums.hashes), np.bool_)
 
-    def check_in(self, view: Bytes, starts: Int64Array, size: int) -> None:
+    def check_in(self, view: Bytes, starts: Int64Array, size: int | Int64Array) -> None:
         """Verify the blocks that hold some parts of the file, unless they were verified before.
 
         Args:
             view: the bytes of the file, ``(file bytes,)``.
             starts: first byte of each part, ``(N,)``.
-            size: bytes of a part.
+            size: bytes of a part; one number, or one for each, ``(N,)``.
 
         Raises:
             DamagedBlockError: a block does not match its checksum.

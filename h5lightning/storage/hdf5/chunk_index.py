@@ -10,7 +10,8 @@ import numpy as np
 from h5py import h5d, h5i, h5s
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.extents import Extents, FilterValues
+from h5lightning.planning.catalog.schema import HEAP_REFERENCE, VARIABLE_LENGTH
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.filters import DEFLATE, FLETCHER32, SHUFFLE
 
@@ -41,6 +42,8 @@ def locate(opened: DatasetInfo, file: str, file_bytes: int) -> Extents:
     Raises:
         DamageError: the file is damaged.
     """
+    if reason := _doubt_references(opened):
+        return Extents.unreadable(reason)
     extents = stored_extents(opened, file_bytes)
     if extents.reason:
         return extents
@@ -68,7 +71,7 @@ def stored_extents(opened: DatasetInfo, file_bytes: int) -> Extents:
 def _check_shuffle(opened: DatasetInfo) -> None:
     """Raise if the shuffle filter has another element size: undoing it would take hours, or give nonsense."""
     for number, values in opened.filters:
-        if number == SHUFFLE and values[:1] != (opened.itemsize,):
+        if number == SHUFFLE and values and values[0] != opened.itemsize:
             raise DamageError(f"its shuffle filter has the values {values}, expected ({opened.itemsize},)")
 
 
@@ -93,7 +96,21 @@ def _locate_chunks(opened: DatasetInfo, shape: tuple[int, ...], chunks: tuple[in
     if not np.array_equal(numbers[order], np.arange(count)):
         raise DamageError("it has more than one chunk at the same place of its chunk grid")
     offsets, sizes, masks = stored[order, len(shape) :].T
-    return Extents.of(offsets, sizes, masks, opened.chunk_bytes, opened.filters)
+    return Extents.of(offsets, sizes, masks, opened.chunk_bytes, _filters(opened, masks))
+
+
+def _filters(opened: DatasetInfo, masks: Int64Array) -> FilterValues:
+    """The filters of a dataset, with the parameter that HDF5 does not write for a filter that all chunks skip.
+
+    It does not shuffle elements of variable length.
+    """
+    filters = list(opened.filters)
+    for position, (number, values) in enumerate(filters):
+        if number == SHUFFLE and not values:
+            if not (masks >> position & 1).all():
+                raise DamageError(f"its shuffle filter has no element size, expected ({opened.itemsize},)")
+            filters[position] = number, (opened.itemsize,)
+    return tuple(filters)
 
 
 def _has_misreported_index(did: h5d.DatasetID) -> bool:
@@ -131,6 +148,16 @@ def _doubt_records(opened: DatasetInfo) -> str:
     address_bytes, _ = h5i.get_file_id(opened.did).get_create_plist().get_sizes()
     # Text and sequences of variable length take fewer bytes with shorter addresses.
     return "" if address_bytes == _ADDRESS_BYTES else "is a table in a file with short addresses"
+
+
+def _doubt_references(opened: DatasetInfo) -> str:
+    """Why elements of variable length may not take 16 bytes each; empty if they do, or if they have no such length."""
+    element = opened.element
+    if element.raw != HEAP_REFERENCE or element.dtype != VARIABLE_LENGTH:
+        return ""
+    sizes = h5i.get_file_id(opened.did).get_create_plist().get_sizes()
+    is_plain = tuple(sizes) == (_ADDRESS_BYTES, _ADDRESS_BYTES)
+    return "" if is_plain else "holds bytes of variable length in a file with short addresses"
 
 
 def _stored_chunks(did: h5d.DatasetID, axes: int) -> Int64Array:

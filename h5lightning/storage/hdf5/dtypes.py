@@ -14,7 +14,7 @@ import numpy as np
 from h5py import h5t
 
 from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
-from h5lightning.planning.catalog.schema import Member, member_text
+from h5lightning.planning.catalog.schema import HEAP_REFERENCE, VARIABLE_LENGTH, Member, member_text
 from h5lightning.storage.hdf5.stored_sizes import growth_in_file, has_known_size, stored_size
 
 __all__ = ["ElementType", "columns_type", "element_type"]
@@ -33,6 +33,8 @@ class ElementType:
         refusal: why no tensor can hold it, as the predicate of a sentence about the dataset; empty if one can.
         hdf5_reason: why only HDF5 can read it, as above; empty if the stored bytes are those of ``dtype``.
         record: where the columns of a compound lie; None if no tensor can hold any, or where that is not known.
+        raw: NumPy type string of an element as it lies in the file, where elements are encoded bytes, such as
+            images: of variable length, opaque, or text of fixed length; else empty. See `DatasetSchema.raw`.
     """
 
     dtype: str
@@ -43,6 +45,7 @@ class ElementType:
     refusal: str = ""
     hdf5_reason: str = ""
     record: RecordLayout | None = None
+    raw: str = ""
 
     @property
     def columns(self) -> tuple[Member, ...]:
@@ -57,6 +60,8 @@ def element_type(tid: h5t.TypeID) -> ElementType:
         return _decoded(tid.encode())
     if kind == h5t.STRING:
         return _string(tid)
+    if kind in (h5t.OPAQUE, h5t.VLEN):
+        return dataclasses.replace(_REFUSED[kind], raw=_raw_type(tid))
     return _REFUSED.get(kind, _refused("unknown", "holds elements of an unknown type"))
 
 
@@ -235,7 +240,19 @@ def _refused(dtype: str, refusal: str) -> ElementType:
 
 def _string(tid: h5t.TypeStringID) -> ElementType:
     size = _text_size(tid)
-    return _refused("text", f"holds text {size}: no tensor can hold text; store numbers, such as codes")
+    refused = _refused("text", f"holds text {size}: no tensor can hold text; store numbers, such as codes")
+    return dataclasses.replace(refused, raw=_raw_type(tid))
+
+
+def _raw_type(tid: h5t.TypeID) -> str:
+    """NumPy type string of the stored bytes of an element that may be an encoded image; empty if it is none."""
+    kind = tid.get_class()
+    if kind == h5t.VLEN:
+        base = tid.get_super()
+        return HEAP_REFERENCE if (base.get_class(), base.get_size()) == (h5t.INTEGER, 1) else ""
+    if kind == h5t.STRING:
+        return "" if tid.is_variable_str() else f"|S{tid.get_size()}"
+    return f"|V{tid.get_size()}"
 
 
 def _text_size(tid: h5t.TypeStringID) -> str:
@@ -246,7 +263,7 @@ _NESTED = "is a table itself (nested compound): store its columns beside the oth
 
 _REFUSED = {
     h5t.VLEN: _refused(
-        "variable-length",
+        VARIABLE_LENGTH,
         "holds sequences of different length: store their values one after the other in one dataset, or pad them "
         "to one length",
     ),

@@ -10,20 +10,23 @@ import codecs
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 from h5lightning.errors import BadFileError, ResourceError
 
 __all__ = [
+    "SIGNATURE",
     "check_file",
     "check_resources",
     "has_signature",
     "is_gone",
     "leave_out_hint",
     "stamp",
+    "superblock_places",
     "without_hint",
 ]
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK_BYTES = 512  # user blocks have 512 bytes times a power of two
 _INT64_MAX = 2**63 - 1
 _HEAD_BYTES = 128  # a superblock is shorter, up to its end-of-file address
@@ -190,14 +193,21 @@ def _problem(descriptor: int, status: os.stat_result) -> str:
 
 def _find_superblock(descriptor: int, size: int) -> tuple[int, bytes]:
     """Where the HDF5 part starts and its first bytes; -1 and the file's first bytes if there is none."""
-    first = head = os.pread(descriptor, _HEAD_BYTES, 0)
-    offset = 0
-    while not head.startswith(_SIGNATURE):
-        offset = 2 * offset or _FIRST_USER_BLOCK_BYTES
-        if offset >= size:
-            return -1, first
+    first = b""
+    for offset in superblock_places(size):
         head = os.pread(descriptor, _HEAD_BYTES, offset)
-    return offset, head
+        if head.startswith(SIGNATURE):
+            return offset, head
+        first = first or head
+    return -1, first
+
+
+def superblock_places(size: int) -> Iterator[int]:
+    """Where the HDF5 part of a file of so many bytes may start: at its start, or behind a user block."""
+    offset = 0
+    while offset < max(1, size):
+        yield offset
+        offset = 2 * offset or _FIRST_USER_BLOCK_BYTES
 
 
 def _problem_of_superblock(head: bytes, offset: int, size: int) -> str:

@@ -49,7 +49,7 @@ def check_type(file: str, source: DatasetColumn, element: ElementType) -> tuple[
     Returns:
         The shape of one value: that of an array in a column, else ``()``.
     """
-    found: tuple[str, tuple[int, ...]] | None = element.dtype, ()
+    found: tuple[str, tuple[int, ...]] | None = element.raw or element.dtype, ()
     if source.member is not None:
         columns = {member.name: (member.dtype, member.shape) for member in element.members}
         found = columns.get(source.member)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from h5lightning.core.process_local import remade
 from h5lightning.options.checks import check_choice
+from h5lightning.planning.catalog.schema import HEAP_REFERENCE
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
@@ -86,6 +87,49 @@ class AutoReader(Reader):
         self._libhdf5.close()
 
 
+class GuardedH5pyReader(H5pyReader):
+    """Reads through h5py, but for references to bytes of variable length, which HDF5 would follow; see `Reader`.
+
+    Args:
+        pool: the open files of each process.
+        decoded: caches of decoded chunks, of each process.
+    """
+
+    def __init__(self, pool: HandlePool, decoded: DecodedChunkRows) -> None:
+        super().__init__(pool, decoded)
+        self._direct = DirectReader(pool, decoded=decoded)
+
+    def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Fill the buffers of some requests; see `Reader.read`."""
+        references, others = _divided(requests)
+        if others or not references:
+            super().read(files, others)
+        # Those that only HDF5 could read are refused there.
+        for unread_files, unread in self._direct.read_possible(files, references) if references else ():
+            super().read(unread_files, unread)
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        references, others = _divided(requests)
+        if references:
+            self._direct.decode_ahead(files, references, reads=reads)
+        super().decode_ahead(files, others, reads=reads)
+
+    def close(self) -> None:
+        """Close this process's open files; they are opened again when they are needed."""
+        self._direct.close()
+        super().close()
+
+
+def _divided(requests: Sequence[ReadRequest]) -> tuple[list[ReadRequest], list[ReadRequest]]:
+    """The requests for references to bytes of variable length, and all others."""
+    references: list[ReadRequest] = []
+    others: list[ReadRequest] = []
+    for request in requests:
+        (references if request.source.dtype == HEAP_REFERENCE else others).append(request)
+    return references, others
+
+
 def make_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
     """Make a reader.
 
@@ -100,5 +144,7 @@ def make_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
     """
     check_choice("reader", name, ("auto", "direct", "h5py"))
     decoded = DecodedChunkRows(pool.access.cache_bytes, threads)
-    direct, libhdf5 = DirectReader(pool, decoded=decoded), H5pyReader(pool, decoded)
-    return {"auto": AutoReader(direct, libhdf5), "direct": direct, "h5py": libhdf5}[name]
+    if name == "h5py":
+        return GuardedH5pyReader(pool, decoded)
+    direct = DirectReader(pool, decoded=decoded)
+    return direct if name == "direct" else AutoReader(direct, H5pyReader(pool, decoded))

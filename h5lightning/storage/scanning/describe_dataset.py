@@ -82,12 +82,13 @@ def describe_dataset(
     _check_size(info)
     refusal = (
         bookkeeping_refusal(dataset)
-        or element.refusal
+        or ("" if element.raw else element.refusal)
         or (info.storage in _IN_OTHER_FILES and storage_problem(info.did, allow_external, sources))
         or filter_problem([number for number, _ in info.filters])
         or ("is empty: it has a type, but no values" if shape is None else "")
         or sparse_refusal(dataset)
     )
+    raw, refusal = ("" if refusal else element.raw), refusal or element.refusal
     may_have_names = not (refusal or element.members or element.categories)
     vocabulary = vocabulary_of(dataset) if may_have_names else Vocabulary(element.categories)
     return DatasetSchema(
@@ -105,6 +106,7 @@ def describe_dataset(
         refusal=refusal,
         vocabulary=vocabulary.text,
         category_values=element.category_values,
+        raw=raw,
     )
 
 

@@ -221,7 +221,8 @@ class _FileScan:
             if annotations is not NOTHING:
                 schema = dataclasses.replace(schema, annotations=annotations)
         schema = self._annotator.with_digest(schema, info, asked)
-        is_located = in_file and not schema.refusal and info.chunk_count <= self._request.most_chunks
+        is_readable = not schema.refusal or (bool(schema.raw) and self._request.paths is not None)
+        is_located = in_file and is_readable and info.chunk_count <= self._request.most_chunks
         return schema, self._extents(info, path) if is_located else None
 
     def _extents(self, info: DatasetInfo, path: str) -> Extents:

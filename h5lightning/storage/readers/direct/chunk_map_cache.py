@@ -144,7 +144,7 @@ class ChunkMapCache:
         catalog = scanned_files.catalog
         unit = int(_first_units(catalog, np.asarray([raw.scan_number]))[0]) if part is None else part.number
         stored = catalog.stored(unit, source.path) if unit >= 0 else None
-        if stored is None or stored.layout.element(source.member) != source.dtype:
+        if stored is None or stored.layout.read_type(source.member) != source.dtype:
             return None
         if stored.extents.reason:
             raise NeedsHDF5Error(stored.extents.reason)

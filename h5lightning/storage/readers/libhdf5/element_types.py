@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from h5py import h5t
 
+from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.hdf5.dtypes import columns_type, element_type
-from h5lightning.storage.readers.checks import check_type
+from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
 
@@ -21,7 +22,14 @@ def types_of(path: str, source: DatasetColumn, tid: h5t.TypeID) -> tuple[np.dtyp
     if not isinstance(source, RecordColumns):
         check_type(path, source, element)
         dtype = np.dtype(source.dtype)
-        return dtype, h5t.py_create(dtype)
+        if not element.raw:
+            return dtype, h5t.py_create(dtype)
+        if tid.get_class() == h5t.VLEN:
+            raise UnsupportedFieldError(
+                f"{name_of(path, source)} holds bytes of variable length that only HDF5 could find, which a damaged "
+                "file would block forever: write it again with h5py, contiguous or with a filter such as gzip"
+            )
+        return dtype, tid  # as they lie in the file: a conversion of text may end at a NUL
     fields = [
         (str(position), column.dtype, check_type(path, column, element))
         for position, column in enumerate(source.columns)
@@ -32,7 +40,9 @@ def types_of(path: str, source: DatasetColumn, tid: h5t.TypeID) -> tuple[np.dtyp
 
 def has_numpy_type(tid: h5t.TypeID, source: DatasetColumn) -> bool:
     """Whether NumPy has the types of all columns, also of those that are not read."""
+    if not isinstance(source, RecordColumns):
+        return np.dtype(source.dtype).kind not in "SV"  # h5py would convert text
     try:
-        return not isinstance(source, RecordColumns) or tid.dtype is not None
+        return tid.dtype is not None
     except TypeError:
         return False

@@ -132,7 +132,7 @@ def column_of(
     if column is None:
         if tid.get_class() == h5t.STRING:
             return StoredColumn(info, None, tid, is_words, reader)
-        if info.element.members or tid.get_class() == h5t.COMPOUND:
+        if info.element.dtype == "compound":
             raise NoValuesError(f"is a table: name one of its columns, {_listed(_column_names(tid))}")
         _check_numbers(info.element.dtype, info.element.refusal)
         return StoredColumn(info, None, None, is_words=False, reader=reader)
