@@ -145,7 +145,7 @@ class RowBlocks:
             lengths = ends - firsts
             if len(firsts) and (len(firsts) == 1 or lengths.mean() >= _LEAST_RUN or self.keeps_units):
                 for first, length in zip(firsts.tolist(), lengths.tolist(), strict=True):
-                    yield RowBlock(np.asarray([first]), length, (BlockPart(piece, 0, length),))
+                    yield from self._by_chunk(piece, first, length)
                 return
         ids = self._ids(start, stop)
         cuts = {*range(0, len(ids), _MOST_GATHERED), len(ids)}
@@ -154,6 +154,26 @@ class RowBlocks:
             cuts |= set(ids.searchsorted(self.index.first_id[low:high]).tolist())
         for first, end in pairwise(sorted(cuts)):
             yield from self._gathered([(piece, ids[first:end])])
+
+    def _by_chunk(self, piece: int, first: int, length: int) -> Iterator[RowBlock]:
+        """The blocks of a run in one unit: whole chunks as runs of equal length, and what lies before and after."""
+        index = self.index
+        series = int(index.first_id.searchsorted(first, side="right")) - 1
+        chunk = int(self.chunks[index.units[series]])
+        row = first - int(index.first_id[series])
+        if index.series_start is not None:
+            row += int(index.series_start[series])
+        before = min(-row % chunk, length) if chunk > 1 else length
+        count = (length - before) // chunk
+        after = length - before - count * chunk
+        for start, run, runs in (
+            (first, before, 1),
+            (first + before, chunk, count),
+            (first + length - after, after, 1),
+        ):
+            if run and runs:
+                part = BlockPart(piece, 0, run * runs)
+                yield RowBlock(start + np.arange(runs) * run, run, (part,))
 
     def _gathered(self, parts: Sequence[tuple[int, Int64Array]]) -> Iterator[RowBlock]:
         """One block of single rows."""
