@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from h5lightning.core.formatting import listed
 from h5lightning.datamodule.denormalize import TensorStatistics, denormalized, denormalized_entries
-from h5lightning.errors import MissingFieldError
+from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.field_spec import class_count
 
 if TYPE_CHECKING:
     from h5lightning.datamodule.lifecycle import DataLifecycle
@@ -28,6 +30,37 @@ class FieldValues:
     def statistics(self) -> dict[str, TensorStatistics]:
         """Key of each field that is normalised → its statistics, as tensors: those of a checkpoint, else of train."""
         return {key: TensorStatistics.of(one.statistics) for key, one in self._lifecycle.statistics.items()}
+
+    def num_classes(self, key: str) -> int:
+        """Number of categories of a field, to build a model from the data.
+
+        Raises:
+            MissingFieldError: there is no such field.
+            FieldError: it has no categories.
+        """
+        return class_count(next(iter(self._lifecycle.data.datasets.values())).sample_spec(), key)
+
+    def class_weights(self, key: str) -> torch.Tensor:
+        """Weights for a loss that give each category of a field the same influence, ``(classes,)``, float32.
+
+        The weight of a category is the number of rows of the train split, divided by the number of categories and by
+        the number of rows that have this one.
+
+        Raises:
+            MissingFieldError: there is no such field.
+            FieldError: it has no categories, or one that does not occur in the train split.
+            SplitError: there is no train split.
+        """
+        self.num_classes(key)
+        counts = self._lifecycle.class_counts(key)
+        if (counts == 0).any():
+            names = self._lifecycle.data.survey.fields.spec()[key].classes or ()
+            absent = [repr(name) for name, count in zip(names, counts.tolist(), strict=True) if not count]
+            raise FieldError(
+                f"class_weights: {listed(absent, 3)} of field {key!r} does not occur in the train split and has "
+                "no weight: name the categories that do, or divide the data in another way"
+            )
+        return torch.from_numpy(counts.sum() / (len(counts) * counts)).to(torch.float32)
 
     def denormalize(self, values: Any, *, key: str | None = None) -> Any:
         """The numbers that normalised ones were made of, on any device; gradients pass through.

@@ -26,7 +26,6 @@ from h5lightning.options import Access, Shuffle, Split, Table
 from h5lightning.options.checks import check_int
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import SamplesOption
-from h5lightning.planning.field_spec import class_count
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.splitting.manifest import save_manifest
 
@@ -266,15 +265,6 @@ class H5DataModule(FieldValues, LightningDataModule):
     def sample_spec(self) -> dict[str, FieldSpec]:
         """Key → shape, type and classes of what a model gets, to build a model from the data; of the first stage."""
         return next(iter(self._data.datasets.values())).sample_spec()
-
-    def num_classes(self, key: str) -> int:
-        """Number of categories of a field, to build a model from the data.
-
-        Raises:
-            MissingFieldError: there is no such field.
-            FieldError: it has no categories.
-        """
-        return class_count(self.sample_spec, key)
 
     @property
     def splits(self) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.reach import WholeReach
 from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.splitting.manifest import describe_difference
+from h5lightning.planning.splitting.split_plan import SplitPlan
 
 __all__ = [
     "RunRecord",
@@ -26,11 +28,12 @@ __all__ = [
     "SavedRun",
     "check_same_data",
     "differences_between_runs",
+    "recorded_lines",
     "recorded_reach",
 ]
 
 _VERSION = 2
-_LATER = ("reach", "normalize")  # came in a later version
+_LATER = ("reach", "lines", "normalize", "classes")  # came in a later version
 _VARIABLE = "PL_GLOBAL_SEED"
 
 
@@ -46,7 +49,9 @@ class RunRecord:
     reach: Any = (
         ...
     )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
+    lines: Any = ...  # a digest of the first rows of series that lines of a table make; ``...`` if none do
     normalize: Any = ...  # key → how the field is normalised, with its statistics; ``...`` if none is
+    classes: Any = ...  # key → the names of its categories; ``...`` if no field has some
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
@@ -117,6 +122,8 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
     if saved.reach != current.reach:
         before, now = _reach_text(saved.reach), _reach_text(current.reach)
         differences["steps"] = f"the steps of the fields needed {before}, now they need {now}"
+    if saved.lines != current.lines:
+        differences["lines"] = "lines of the table say other rows of the files"
     differences["normalize"] = _normalize_difference(saved.normalize, current.normalize)
     explained = {name: text for name, text in differences.items() if text}
     if not explained and saved.order is not ... and saved.order != current.order:
@@ -134,6 +141,13 @@ def recorded_reach(index: SampleIndex) -> Any:
     if isinstance(reach, WholeReach) or reach.pad is not None or reach.is_of(index.samples):
         return ...
     return [int(np.max(reach.before)), int(np.max(reach.after))]
+
+
+def recorded_lines(index: SampleIndex, plan: SplitPlan) -> Any:
+    """The `RunRecord.lines` of a run whose series are lines of a table: where these begin, in the files of a split."""
+    series = np.flatnonzero(np.isin(index.series_file, plan.files))
+    starts = np.zeros(0, np.int64) if index.series_start is None else index.series_start[series]
+    return hashlib.blake2b(starts.astype("<i8").tobytes(), digest_size=16).hexdigest()
 
 
 def _normalize_difference(saved: Any, current: Any) -> str:

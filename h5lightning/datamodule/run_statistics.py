@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from h5lightning.core.formatting import listed
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import H5LightningError, ResumeError
 from h5lightning.options import Normalize
 from h5lightning.options.checks import to_plain
 from h5lightning.planning.fields import Fields
-from h5lightning.planning.normalizing import normalized_fields
+from h5lightning.planning.normalizing import Affine, normalized_fields
 from h5lightning.planning.statistics import FieldStatistics
 
 __all__ = ["RunStatistics", "UsedStatistics"]
 
+_MOST_NAMED = 5
 _COUNTS = ("count", "nonfinite", "masked", "classes")
 
 
@@ -144,6 +146,20 @@ class RunStatistics:
         }
         present = {plan.key for plan in fields.plans}
         return {key: one for key, one in self._of_checkpoint.items() if key not in present} | found
+
+    def remarks(self, fields: Fields) -> list[str]:
+        """Sentences about numbers that are equal in the whole train split, whose scale is 1."""
+        remarks = []
+        for key, one in self.used(fields).items():
+            places = np.argwhere(Affine.by(one.statistics, one.option).is_constant).tolist()
+            if places:
+                what = "quantiles" if one.option.kind == "quantile" else "numbers"
+                texts = [str(place[0] if len(place) == 1 else tuple(place)) for place in places]
+                where = f" at {listed(texts, _MOST_NAMED)}" if places[0] else ""
+                remarks.append(
+                    f"normalize: the {what} of {key!r} do not differ in the train split{where}: scale 1"
+                )
+        return remarks
 
     def to_plain(self, fields: Fields) -> Any:
         """What `take_over` reads, of these fields; ``...`` if none is normalised.

@@ -118,6 +118,7 @@ def survey_files(options: DataModuleOptions) -> DataSurvey:
         access=options.access,
         dtype=options.dtype,
         series=options.series,
+        table=options.table,
         keep_together=options.split.keep_together,
         given=options.split.given,
         where=options.where,

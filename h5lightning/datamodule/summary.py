@@ -197,6 +197,7 @@ def summarise(
             *survey.fields.row_remarks,
             *survey.fields.remarks,
             *_joined(survey),
+            *survey.table_remarks,
             *_samples_of_stages(survey),
             *_uncovered(survey, stages),
             *unwritten,

@@ -12,9 +12,16 @@ from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.passes.read_conditions import with_conditions
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import TransformOption, Transforms
-from h5lightning.options import Access, Field, Samples
+from h5lightning.options import Access, Field, Samples, Table
 from h5lightning.options.checks import check_bool, check_int, check_text, to_plain
-from h5lightning.options.coerce import SeriesOption, coerce, coerce_fields, coerce_one_samples, coerce_series
+from h5lightning.options.coerce import (
+    SeriesOption,
+    coerce,
+    coerce_fields,
+    coerce_one_samples,
+    coerce_series,
+    coerce_table,
+)
 from h5lightning.options.where import coerce_where
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.index import SampleIndex, SampleRanges
@@ -47,6 +54,7 @@ class H5Dataset(SampleDataset):
             error if there is such a table. A ``*`` in the paths of the fields makes each match a series.
         where: key of a field, or path → which rows count: ``"finite"``, ``(low, below)``, a list of values, or True for
             a mask. A sample counts only if all rows that it reads do.
+        table: a `Table` beside the files, or a mapping with its keys.
 
     Raises:
         H5LightningError: a problem of the files, or of the options.
@@ -72,6 +80,7 @@ class H5Dataset(SampleDataset):
         seed: int = 0,
         index_dir: str | None = None,
         series: SeriesOption | Mapping[str, Any] = None,
+        table: Table | Mapping[str, Any] | None = None,
         where: Mapping[str, Any] | None = None,
     ) -> None:
         check_dtype(dtype)
@@ -87,6 +96,7 @@ class H5Dataset(SampleDataset):
             access=options,
             dtype=dtype,
             series=coerce_series(series),
+            table=coerce_table(table),
             where=coerce_where(where),
             index_dir=index_dir,
         )

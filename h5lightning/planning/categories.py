@@ -28,6 +28,7 @@ __all__ = [
     "check_read",
     "delivered_classes",
     "find_categories",
+    "refusal_remedy",
     "row_values_of",
 ]
 
@@ -74,6 +75,15 @@ def as_classes(dataset: DatasetSchema, field: SingleField, *, is_known: bool) ->
     return replace(dataset, members=tuple(columns))
 
 
+def refusal_remedy(field: SingleField, dtype: str, refusal: str) -> str:
+    """The end of the error that a dataset, or a column, of text or of codes with names cannot be a field."""
+    if not dtype.startswith("text") and not (dtype == "group" and f"{field.path}/codes" in refusal):
+        return ""
+    if field.categories is None:
+        return f". {field.text(categories=True)} delivers the number of the category of each value"
+    return ". Its categories are text: categories=True, or a list of texts"
+
+
 def find_categories(
     catalog: Catalog,
     fields: Mapping[str, Field],
@@ -95,7 +105,7 @@ def find_categories(
     return {
         key: known[key] if key in known else _categories_of(catalog, key, field, files)
         for key, field in fields.items()
-        if field.categories is not None and field.table_column is None
+        if field.categories is not None and not field.table_columns
     }
 
 
@@ -146,6 +156,8 @@ def _categories_of(catalog: Catalog, key: str, field: Field, files: Int64Array) 
         return Categories.of(values, field.unknown)
     found = list(_lists(catalog, key, field, files))
     filled = [(where, unit, one) for where, unit, one in found if len(one)]
+    if not found:
+        return Categories((), is_text=True)  # nothing could be read: planning says why
     if not filled:
         raise FieldError(f"field {key!r}: categories=True are the values that occur, and no row has a value")
     first_where, first_unit, first = filled[0]

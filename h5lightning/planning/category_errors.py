@@ -24,7 +24,7 @@ def unknown_value(
         where: row and file, ``at row 3 of a.h5`` or ``in a.h5``.
         stored: the number that is stored for it, if it is a code.
     """
-    text = field.text(unknown=-1)
+    text = field.text(unknown=-1)  # of the field alone: a list of categories may be long
     remedy = f"{text if len(text) < _LONGEST else 'unknown=-1'} delivers -1 for such values"
     code = f" (stored as {stored})" if stored else ""
     if value is None:

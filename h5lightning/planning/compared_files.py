@@ -23,7 +23,7 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.planning.categories import as_classes, check_read, row_values_of
+from h5lightning.planning.categories import as_classes, check_read, refusal_remedy, row_values_of
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
 from h5lightning.planning.encoded_field import Encoded, FirstBytes
@@ -175,6 +175,7 @@ class ComparedFiles:
             raise MissingFieldError(
                 f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
             )
+        dtype = dataset.dtype
         if field.categories is not None:
             check_read(self.catalog, key, field, file)
             values = row_values_of(self.catalog, field)
@@ -183,7 +184,8 @@ class ComparedFiles:
         dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
-            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")
+            more = refusal_remedy(field, dtype, refusal)
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}{more}")
         if not dataset.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
@@ -259,6 +261,7 @@ def check_column(what: str, field: SingleField, schema: DatasetSchema) -> None:
         raise UnsupportedFieldError(
             f"{what}: the column {field.member!r} ({_type_text(column)}) {column.refusal}. "
             f"Columns that can be fields: {_listed(list(map(member_text, schema.columns)))}"
+            f"{refusal_remedy(field, column.dtype, column.refusal)}"
         )
 
 

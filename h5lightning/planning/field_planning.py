@@ -163,7 +163,8 @@ def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: S
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant and field.derived_from is None
+    is_made = field.derived_from is not None or bool(field.table_columns)
+    return field.attr is None and not field.constant and not is_made
 
 
 def _plans(
@@ -172,11 +173,12 @@ def _plans(
     plans = {
         key: _plan(compared, key, field, samples, lengths)
         for key, field in fields.items()
-        if field.derived_from is None
+        if field.derived_from is None and not field.table_columns
     }
     return tuple(
         plans[key] if key in plans else _plan_told(key, field, plans, samples)
         for key, field in fields.items()
+        if not field.table_columns  # planned when the lines of series are known
     )
 
 

@@ -96,7 +96,7 @@ class FieldPlan(Frozen):
     @property
     def title(self) -> str:
         """The field and its dataset, for messages."""
-        return f"field {self.key!r} ('/{self.path}')"
+        return f"field {self.key!r} ({_shown(self.path)})"
 
     @property
     def mean_numbers(self) -> float:
@@ -252,7 +252,7 @@ class JoinedField(FieldPlan):
     @property
     def title(self) -> str:
         """The field and its datasets, for messages."""
-        paths = list(dict.fromkeys(f"'/{part.path}'" for part in self.parts))
+        paths = list(dict.fromkeys(_shown(part.path) for part in self.parts))
         more = f", … {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
         return f"field {self.key!r} ({', '.join(paths[:_MOST_NAMED])}{more})"
 
@@ -307,6 +307,11 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def _shown(path: str) -> str:
+    """A path for messages; or the column of a table."""
+    return repr(path) if path.startswith("table:") else f"'/{path}'"
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

@@ -94,6 +94,9 @@ class SampleIndex(Frozen):
         runs: files that go on where others end, so that samples may need rows of the next file; None for none.
         first: id of the first sample: where another index of the same series ends; see `Sections`.
         grid: where windows begin along the axes beside that of the rows; None for samples along one axis.
+        files_of_units: the file of each unit, ``(units,)``, where some units have no series; else None.
+        numbers_in_units: the number in its unit that each series has in the file, ``(series,)``, where some series were
+            left out; else None.
         filter: the rows that conditions leave out, and with them the samples that read them; None for none. Ids count
             these samples too.
     """
@@ -112,6 +115,8 @@ class SampleIndex(Frozen):
     runs: FileRuns | None = None
     first: int = 0
     grid: Grid | None = None
+    files_of_units: Int64Array | None = None
+    numbers_in_units: Int64Array | None = None
     filter: RowFilter | None = None
 
     def __post_init__(self) -> None:
@@ -165,6 +170,8 @@ class SampleIndex(Frozen):
     @once
     def unit_files(self) -> Int64Array:
         """The file of each unit, ``(units,)``, ascending."""
+        if self.files_of_units is not None:
+            return self.files_of_units
         if self.series_unit is None:
             return np.arange(len(self.names))
         files = np.zeros(0 if self.unit_texts is None else len(self.unit_texts), np.int64)

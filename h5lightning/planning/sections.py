@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +36,10 @@ class Section(Frozen):
 
     index: SampleIndex
     fields: Fields
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> Section:
+        """The section with other categories; see `Fields.with_classes`."""
+        return replace(self, fields=self.fields.with_classes(classes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +112,11 @@ class Sections(Frozen):
     def __getitem__(self, stage: str) -> Section:
         """The section of a stage."""
         return self.of_stage[stage]
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> Sections:
+        """The sections with other categories; stages that share one still do."""
+        made = {id(section): section.with_classes(classes) for section in self.of_stage.values()}
+        return replace(self, of_stage={stage: made[id(one)] for stage, one in self.of_stage.items()})
 
     def stages_of(self, index: SampleIndex) -> list[str]:
         """The stages whose samples are in one of the indices."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Whole
+from h5lightning.options import Access, Field, Table, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.options.where import Where
@@ -32,7 +33,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
-from h5lightning.planning.row_conditions import RowConditions, check_samples_of_conditions, condition_fields
+from h5lightning.planning.row_conditions import RowConditions, condition_fields, without_hidden
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
@@ -45,6 +46,8 @@ from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
+from h5lightning.planning.splitting.groups import Labels
+from h5lightning.planning.tables.matched_table import MatchedTable
 from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -58,6 +61,7 @@ from h5lightning.storage.scanning.looking_again import (
     unmatched_files,
 )
 from h5lightning.storage.survey_request import scan_request, with_fields
+from h5lightning.storage.survey_table import read_survey_table
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -73,25 +77,31 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it; or
-            the values that keep rows together. None if neither was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it. A
+            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. Or the
+            values that keep rows together. None if neither was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
-        given: the split of each series as the files list it, with ``split.given``.
+        given: the split of each series as the files list it, or a column of the table, with ``split.given``; or the
+            names of those of all rows.
         conditions: what leaves rows out, with ``where``.
+        table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
+        has_line_series: whether lines of the table are series.
     """
 
     catalog: Catalog
     sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
-    labels: tuple[str | None, ...] | RowValues | None
+    labels: Labels | None
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
-    given: GivenSeries | None = None
+    given: GivenSeries | RowValues | None = None
     conditions: RowConditions | None = None
+    table_remarks: tuple[str, ...] = ()
+    has_line_series: bool = False
 
     @property
     def index(self) -> SampleIndex:
@@ -107,6 +117,11 @@ class DataSurvey(Frozen):
     def scanned_files(self) -> ScannedFiles:
         """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles(self.catalog, self.checksums)
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> DataSurvey:
+        """The same with other categories of fields, such as those of a training; see `Fields.with_classes`."""
+        predicted = self.predict_fields and self.predict_fields.with_classes(classes)
+        return replace(self, sections=self.sections.with_classes(classes), predict_fields=predicted)
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
@@ -149,6 +164,7 @@ def survey(
     access: Access,
     dtype: str | None = None,
     series: SeriesOption = None,
+    table: Table | None = None,
     keep_together: str | None = None,
     given: Mapping[str, str] | str | None = None,
     where: Where | None = None,
@@ -164,9 +180,10 @@ def survey(
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together, or ``field:PATH`` of the dataset that
-            keeps rows together; other values are ignored here.
-        given: split → path of the dataset that lists its series; other values are ignored here.
+        table: the table beside the files.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``field:PATH`` of the dataset that
+            keeps rows together, or ``table:COLUMN``; other values are ignored here.
+        given: split → path of the dataset that lists its series, or ``table:COLUMN``.
         where: key of a field, or path → which rows count.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
@@ -175,14 +192,14 @@ def survey(
         H5LightningError: the files or the arguments cannot be used.
     """
     discovered, layouts = discover(files), StageSamples.all_of(samples)
-    said, fields = fields, fields and with_axes(fields, layouts.train, series)
+    hidden = condition_fields(where, fields, layouts)
+    said = fields and {**fields, **hidden}
+    beside = read_survey_table(table, said, series, given=given, keep_together=keep_together)
+    fields = said and with_axes(said, layouts.train, series)
     label = _group_attribute(keep_together or "")
     grouped = _grouped_by_row(keep_together or "")
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
-    beside = condition_fields(where or {}, said)
-    if where:
-        check_samples_of_conditions(layouts)
-        request = with_fields(request, with_axes(beside, layouts.train, series))
+    request = with_fields(request, with_axes(hidden, layouts.train, series), table)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -194,19 +211,15 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(
-        catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
-    )
-    conditions = None
-    if where:
-        every = {**(said or _as_planned(planned["train"])), **beside}
-        told = (planned, predicted)
-        if beside:
-            told = _plan(
-                catalog, every, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
-            )
-        units = _predict_and_labelled(roles, catalog)[0]
-        conditions = RowConditions.of(where, told[0]["train"], told[1], units)
+    of_files = None if beside is None else beside.of_files(catalog, _predict_files(roles))
+    if of_files is not None:
+        catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
+        series = of_files.series_option(series)
+    how: Any = {"access": access, "dtype": dtype, "series": series, "checksums": checksums}
+    planned, predicted = _plan(catalog, said, layouts, roles, **how)
+    if said is None and hidden:
+        said = _as_planned(planned["train"]) | hidden
+        planned, predicted = _plan(catalog, said, layouts, roles, **how)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -215,8 +228,14 @@ def survey(
     index = make_index(catalog, rows, layouts.train)
     if joined is not None:
         index = replace(index, runs=joined[0])
+    lines = None if of_files is None else of_files.matched(index, catalog, rows, _predict_files(roles))
+    if lines is not None:
+        index = lines.index
+        planned, predicted = lines.planned(planned, predicted, layouts, dtype)
+    conditions = where and RowConditions.of(where, planned["train"], predicted, predict)
+    planned, predicted = without_hidden(hidden, planned, predicted)
     sections = Sections.of(index, layouts, planned, predicted, predict)
-    divided = None
+    divided = None if lines is None else lines.given()
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
         divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
@@ -225,12 +244,14 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label) if label is not None else catalog.row_values.get(grouped or ""),
+        labels=_labels(catalog, label, grouped, lines),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
-        conditions=conditions,
         joined=None if joined is None else joined[1],
+        conditions=conditions or None,
+        table_remarks=() if lines is None else lines.remarks,
+        has_line_series=of_files is not None and of_files.parts is not None,
     )
 
 
@@ -298,11 +319,16 @@ def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | 
     return {role: position[files[is_kept[files]]] for role, files in discovered.roles.items()}
 
 
+def _predict_files(roles: Mapping[str, Int64Array] | None) -> Int64Array:
+    """The files of ``files.predict``."""
+    return (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
+
+
 def _predict_and_labelled(
     roles: Mapping[str, Int64Array] | None, catalog: Catalog
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
-    predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
+    predict = catalog.units_of(_predict_files(roles))
     is_labelled = np.ones(catalog.unit_count, np.bool_)
     is_labelled[predict] = False
     return predict, np.flatnonzero(is_labelled)
@@ -371,7 +397,14 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
     return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
-def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
+def _labels(
+    catalog: Catalog, label: str | None, grouped: str | None, table: MatchedTable | None
+) -> Labels | None:
+    """The value of an attribute for each unit, those of a dataset for rows, or of a column of the table."""
+    if grouped is not None:
+        return catalog.row_values.get(grouped)
+    if label is None:
+        return None if table is None else table.labels()
     attrs, number_of = catalog.distinct_attrs
     values = [untyped(each.get(label)) for each in attrs]
     texts = [None if value is None else str(value) for value in values]

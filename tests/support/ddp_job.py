@@ -31,6 +31,8 @@ def main(job: dict) -> None:
     if job["strategy"] == "ddp":  # each stage under ddp_spawn starts both ranks again
         trainer.predict(model, datamodule=dm, return_predictions=False)
         (folder / f"splits-{trainer.global_rank}.json").write_text(json.dumps(dm.splits))
+        statistics = {key: [one.mean.tolist(), one.count.tolist()] for key, one in dm.statistics.items()}
+        (folder / f"statistics-{trainer.global_rank}.json").write_text(json.dumps(statistics))
 
 
 if __name__ == "__main__":

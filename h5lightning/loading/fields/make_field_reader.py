@@ -25,6 +25,7 @@ from h5lightning.loading.fields.joined_parts import JoinedParts
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.loading.fields.table_reader import TableReader
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.category_attributes import CategoryAttributeField
 from h5lightning.planning.encoded_field import EncodedField, EncodedRunField
@@ -38,6 +39,7 @@ from h5lightning.planning.fields import (
     SeriesField,
 )
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
+from h5lightning.planning.tables.column_fields import TableField
 
 __all__ = ["make_field_reader"]
 
@@ -82,4 +84,5 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     RowField: RowReader,
     RunField: RunReader,
     SeriesField: SeriesReader,
+    TableField: TableReader,
 }

@@ -151,8 +151,8 @@ class _Pattern:
                     if work is not target:
                         np.copyto(target, work, casting="same_kind")
                 except FloatingPointError:
-                    is_lost = np.abs(work.ravel()) > np.finfo(out.dtype).max
-                    raise LostValueError((offset + block.numbers.start + int(is_lost.argmax()),)) from None
+                    place = _first_lost(values[block.numbers], work.ravel(), out.dtype)
+                    raise LostValueError((offset + block.numbers.start + place,)) from None
 
     def _blocks(self, total: int) -> Iterator[_Block]:
         if self._run == 1:
@@ -206,3 +206,12 @@ def _constants(
     is_exact = bool((np.abs(second) <= _NEGLIGIBLE * scale).all())
     subtracted = [first] if is_exact else [first, second]
     return [*subtracted, factor.astype(np.float32)], np.dtype(np.float32)
+
+
+def _first_lost(values: Array, normalized: Array, dtype: np.dtype[Any]) -> int:
+    """The position of the first finite number whose normalised one a type cannot hold."""
+    is_large = np.abs(normalized) > np.finfo(dtype).max
+    is_lost = is_large & np.isfinite(values)
+    return int(
+        (is_lost if is_lost.any() else is_large).argmax()
+    )  # normalised in place, none is finite any more

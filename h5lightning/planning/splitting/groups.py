@@ -1,4 +1,7 @@
-"""Groups of series that stay together: their files have the same part of the path, or they have the same attribute."""
+"""Groups of series that stay together.
+
+Their files have the same part of the path, or they have the same attribute, or the same value in a column of a table.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from h5lightning.planning.splitting.row_groups import RowGroups
 
 __all__ = ["Groups", "Labels"]
 
-# The value of each unit of the catalog, None where it has none; or the values of all rows.
+# The value of each unit of the catalog, or for the column of a table of each series, None where it has none; or the
+# values of all rows.
 Labels: TypeAlias = Sequence[str | None] | RowValues
 
 
@@ -41,12 +45,12 @@ class Groups:
         """The groups of some series.
 
         Args:
-            keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``, or, of a
-                dataset with one value in each series, ``field:PATH``.
+            keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``,
+                ``table:COLUMN``, or, of a dataset with one value in each series, ``field:PATH``.
             index: the files and series.
             series: the series that take part, ascending.
-            attributes: with ``attr:NAME``, the value of each unit, None where it has none; the values of all rows
-                with ``field:PATH``.
+            attributes: with ``attr:NAME`` the value of each unit, with ``table:COLUMN`` of each series, None where
+                there is none; or the values of all rows.
 
         Raises:
             OptionError: the regular expression cannot be used.
@@ -54,12 +58,15 @@ class Groups:
         """
         if isinstance(attributes, RowValues):
             return cls._of_rows(RowGroups.of(keep_together, index, series, attributes))
-        is_path = keep_together.startswith("path:")
-        owners = (index.series_file if is_path else index.units)[series]
+        kind, _, source = keep_together.partition(":")
+        every = {"path": index.series_file, "table": np.arange(len(index.series_rows))}
+        owners = every.get(kind, index.units)[series]
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         distinct = owners[first]
-        source = keep_together.partition(":")[2]
-        found = _from_paths(source, index, distinct) if is_path else _from_units(source, distinct, attributes)
+        if kind == "path":
+            found = _from_paths(source, index, distinct)
+        else:
+            found = _from_labels(keep_together, distinct, attributes)
         numbers: dict[str, int] = {}
         group_of = np.empty(len(distinct), dtype=np.int64)
         for position, label in enumerate(found):
@@ -90,6 +97,8 @@ def _no_group(keep_together: str, index: SampleIndex, series: int) -> SplitError
     kind, _, source = keep_together.partition(":")
     if kind == "path":
         who, lacks = index.names[int(index.series_file[series])], f"does not match {source!r}"
+    elif kind == "table":
+        who, lacks = index.where(series), f"has an empty cell in column {source!r}"
     else:
         who, lacks = index.where(series), f"has no attribute {source!r}"
     return SplitError(
@@ -112,9 +121,9 @@ def _from_paths(pattern: str, index: SampleIndex, files: Int64Array) -> Iterator
     return (match.group(1) if match else None for match in matches)
 
 
-def _from_units(
-    name: str, units: Int64Array, attributes: Sequence[str | None] | None
+def _from_labels(
+    keep_together: str, owners: Int64Array, labels: Sequence[str | None] | None
 ) -> Iterator[str | None]:
-    if attributes is None:
-        raise ValueError(f"keep_together='attr:{name}' needs the attribute of each series")
-    return (attributes[unit] for unit in units.tolist())
+    if labels is None:
+        raise ValueError(f"keep_together={keep_together!r} needs the attribute of each series, or its cell")
+    return (labels[owner] for owner in owners.tolist())
