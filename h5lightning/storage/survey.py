@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Table, Whole
@@ -88,6 +89,7 @@ class DataSurvey(Frozen):
         conditions: what leaves rows out, with ``where``.
         table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
         has_line_series: whether lines of the table are series.
+        rows_without_line: the rows that the table leaves out, numbered over the rows of all series; None for none.
     """
 
     catalog: Catalog
@@ -102,6 +104,7 @@ class DataSurvey(Frozen):
     conditions: RowConditions | None = None
     table_remarks: tuple[str, ...] = ()
     has_line_series: bool = False
+    rows_without_line: Bits | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -252,6 +255,7 @@ def survey(
         conditions=conditions or None,
         table_remarks=() if lines is None else lines.remarks,
         has_line_series=of_files is not None and of_files.parts is not None,
+        rows_without_line=None if lines is None else lines.rows_without_line(),
     )
 
 
