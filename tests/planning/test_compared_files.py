@@ -101,8 +101,8 @@ RAGGED = (
 
 
 ONE_LIST = (
-    "One code means different things: write all files with one list. "
-    "Field('species', decode='stored') delivers the stored numbers"
+    "One code means different things: Field('species', categories=True) gives each name one number in all files; "
+    "Field('species', decode='stored') delivers the stored numbers; or write all files with one list"
 )
 
 
