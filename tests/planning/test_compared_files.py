@@ -51,7 +51,8 @@ def test_a_dataset_missing_in_one_file_names_the_file():
 
 def test_a_refused_dataset_says_why():
     assert message_of(UnsupportedFieldError, plan, Field("text")) == (
-        "field 'f': '/text' in /data/a.h5 holds text of variable length"
+        "field 'f': '/text' in /data/a.h5 holds text of variable length. Field('text', categories=True) delivers the "
+        "number of the category of each value"
     )
 
 
