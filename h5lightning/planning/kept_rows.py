@@ -69,5 +69,7 @@ class KeptRows(Frozen):
         if place >= len(self.values):
             return None
         value: Any = self.values[place].item()
+        if self.names is not None and value < 0:
+            return None
         found: Value = value if self.names is None else self.names[value]
         return found
