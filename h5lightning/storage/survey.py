@@ -17,11 +17,13 @@ from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Table, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
+from h5lightning.options.where import Where
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.group_columns import with_group_columns
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -30,6 +32,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
+from h5lightning.planning.row_conditions import RowConditions, check_samples_of_conditions, condition_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
@@ -56,7 +59,7 @@ from h5lightning.storage.scanning.looking_again import (
     names_in,
     unmatched_files,
 )
-from h5lightning.storage.survey_request import scan_request
+from h5lightning.storage.survey_request import scan_request, with_fields
 from h5lightning.storage.survey_table import read_survey_table
 
 __all__ = ["DataSurvey", "Files", "survey"]
@@ -83,6 +86,7 @@ class DataSurvey(Frozen):
             names of those of all rows.
         table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
         has_line_series: whether lines of the table are series.
+        conditions: what leaves rows out, with ``where``.
     """
 
     catalog: Catalog
@@ -96,6 +100,7 @@ class DataSurvey(Frozen):
     given: GivenSeries | RowValues | None = None
     table_remarks: tuple[str, ...] = ()
     has_line_series: bool = False
+    conditions: RowConditions | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -150,7 +155,7 @@ class DataSurvey(Frozen):
         return tuple(by_column.values())
 
 
-def survey(
+def survey(  # noqa: PLR0915
     files: Files | Mapping[str, Files],
     fields: Mapping[str, Field] | None,
     samples: SamplesOption,
@@ -161,6 +166,7 @@ def survey(
     table: Table | None = None,
     keep_together: str | None = None,
     given: Mapping[str, str] | str | None = None,
+    where: Where | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -177,6 +183,7 @@ def survey(
         keep_together: ``attr:NAME`` of the attribute that keeps files together, ``field:PATH`` of the dataset that
             keeps rows together, or ``table:COLUMN``; other values are ignored here.
         given: split → path of the dataset that lists its series, or ``table:COLUMN``.
+        where: key of a field, or path → which rows count.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -193,6 +200,10 @@ def survey(
         request = replace(
             request, row_values=tuple({**dict.fromkeys(request.row_values), table.key_path: None})
         )
+    told = condition_fields(where or {}, said)
+    if where:
+        check_samples_of_conditions(layouts)
+        request = with_fields(request, with_axes(told, layouts.train, series))
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -211,6 +222,16 @@ def survey(
     planned, predicted = _plan(
         catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
     )
+    conditions = None
+    if where:
+        every = {**(said or _as_planned(planned["train"])), **told}
+        both = (planned, predicted)
+        if told:
+            both = _plan(
+                catalog, every, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
+            )
+        units = _predict_and_labelled(roles, catalog)[0]
+        conditions = RowConditions.of(where, both[0]["train"], both[1], units)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -237,6 +258,7 @@ def survey(
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
+        conditions=conditions,
         joined=None if joined is None else joined[1],
         table_remarks=() if lines is None else lines.remarks,
         has_line_series=of_files is not None and of_files.parts is not None,

@@ -28,7 +28,8 @@ _LEAST_RUN = 256  # rows; shorter runs are read together
 def rows_index(index: SampleIndex) -> SampleIndex:
     """The index whose samples are the rows of the same series."""
     rows = Rows(index.samples.axes[0])
-    return replace(index, samples=rows, given_reach=None, runs=None, first=0, grid=None)
+    by_row = None if index.filter is None else index.filter.by_row()
+    return replace(index, samples=rows, given_reach=None, runs=None, first=0, grid=None, filter=by_row)
 
 
 class Piece(NamedTuple):
@@ -213,7 +214,7 @@ class RowBlocks:
         yield RowBlock(np.concatenate([ids for _, ids in parts]), 1, where)
 
     def _runs(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
-        """The runs of selected rows that can each be read in one piece: their first ids, and their ends."""
+        """The runs of rows that can each be read in one piece: their first ids, and their ends; see `_selected`."""
         firsts, ends = self._selected(start, stop)
         index, borders = self.index, self.index.first_id
         low, high = borders.searchsorted([start, stop]).tolist()
