@@ -37,7 +37,6 @@ __all__ = [
     "SeriesField",
     "StoredField",
     "StoredForm",
-    "TableField",
     "check_dtype",
     "row_field_of",
 ]
@@ -97,7 +96,7 @@ class FieldPlan(Frozen):
     @property
     def title(self) -> str:
         """The field and its dataset, for messages."""
-        return f"field {self.key!r} ('/{self.path}')"
+        return f"field {self.key!r} ({_shown(self.path)})"
 
     @property
     def mean_numbers(self) -> float:
@@ -221,22 +220,6 @@ class AttributeField(FieldPlan):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class TableField(FieldPlan):
-    """Columns of the table beside the files: each sample gets the value of the line of its series.
-
-    Args:
-        values: the value of each series of the index, ``(series, *shape)``, in the type of delivery.
-    """
-
-    values: npt.NDArray[Any]
-
-    @property
-    def title(self) -> str:
-        """The field and its columns, for messages."""
-        return f"field {self.key!r} ({self.path!r})"
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PaddingField(FieldPlan):
     """Which steps of another field are padding, ``(steps,)``.
 
@@ -269,7 +252,7 @@ class JoinedField(FieldPlan):
     @property
     def title(self) -> str:
         """The field and its datasets, for messages."""
-        paths = list(dict.fromkeys(f"'/{part.path}'" for part in self.parts))
+        paths = list(dict.fromkeys(_shown(part.path) for part in self.parts))
         more = f", … {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
         return f"field {self.key!r} ({', '.join(paths[:_MOST_NAMED])}{more})"
 
@@ -324,6 +307,11 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def _shown(path: str) -> str:
+    """A path for messages; or the column of a table."""
+    return repr(path) if path.startswith("table:") else f"'/{path}'"
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

@@ -17,11 +17,13 @@ from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Table, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
+from h5lightning.options.where import Where
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.group_columns import with_group_columns
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -30,6 +32,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
+from h5lightning.planning.row_conditions import RowConditions, check_samples_of_conditions, condition_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
@@ -43,6 +46,7 @@ from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.planning.splitting.groups import Labels
+from h5lightning.planning.tables.matched_table import MatchedTable
 from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -55,8 +59,8 @@ from h5lightning.storage.scanning.looking_again import (
     names_in,
     unmatched_files,
 )
-from h5lightning.storage.survey_request import scan_request
-from h5lightning.storage.survey_table import SeriesOfTable, read_survey_table
+from h5lightning.storage.survey_request import scan_request, with_fields
+from h5lightning.storage.survey_table import read_survey_table
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -72,15 +76,17 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it; of a
-            column of the table, its value for each series; or the values that keep rows together. None if none of them
-            was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it. A
+            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. Or the
+            values that keep rows together. None if neither was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
-        given: the split of each series as the files list it, or a column of the table, with ``split.given``.
+        given: the split of each series as the files list it, or a column of the table, with ``split.given``; or the
+            names of those of all rows.
         table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
         has_line_series: whether lines of the table are series.
+        conditions: what leaves rows out, with ``where``.
     """
 
     catalog: Catalog
@@ -91,9 +97,10 @@ class DataSurvey(Frozen):
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
-    given: GivenSeries | None = None
+    given: GivenSeries | RowValues | None = None
     table_remarks: tuple[str, ...] = ()
     has_line_series: bool = False
+    conditions: RowConditions | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -148,7 +155,7 @@ class DataSurvey(Frozen):
         return tuple(by_column.values())
 
 
-def survey(
+def survey(  # noqa: PLR0915
     files: Files | Mapping[str, Files],
     fields: Mapping[str, Field] | None,
     samples: SamplesOption,
@@ -159,6 +166,7 @@ def survey(
     table: Table | None = None,
     keep_together: str | None = None,
     given: Mapping[str, str] | str | None = None,
+    where: Where | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -172,9 +180,10 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         table: the table beside the files.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``table:COLUMN``, or ``field:PATH`` of
-            the dataset that keeps rows together; other values are ignored here.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``field:PATH`` of the dataset that
+            keeps rows together, or ``table:COLUMN``; other values are ignored here.
         given: split → path of the dataset that lists its series, or ``table:COLUMN``.
+        where: key of a field, or path → which rows count.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -187,6 +196,14 @@ def survey(
     label = _group_attribute(keep_together or "")
     grouped = _grouped_by_row(keep_together or "")
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
+    if table is not None and table.key_path is not None:
+        request = replace(
+            request, row_values=tuple({**dict.fromkeys(request.row_values), table.key_path: None})
+        )
+    told = condition_fields(where or {}, said)
+    if where:
+        check_samples_of_conditions(layouts)
+        request = with_fields(request, with_axes(told, layouts.train, series))
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
     checksums = None
@@ -205,6 +222,16 @@ def survey(
     planned, predicted = _plan(
         catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
     )
+    conditions = None
+    if where:
+        every = {**(said or _as_planned(planned["train"])), **told}
+        both = (planned, predicted)
+        if told:
+            both = _plan(
+                catalog, every, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
+            )
+        units = _predict_and_labelled(roles, catalog)[0]
+        conditions = RowConditions.of(where, both[0]["train"], both[1], units)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -213,12 +240,12 @@ def survey(
     index = make_index(catalog, rows, layouts.train)
     if joined is not None:
         index = replace(index, runs=joined[0])
-    of_series = None if of_files is None else of_files.of_series(index, rows, _predict_files(roles))
-    if of_series is not None:
-        index = of_series.index
-        planned, predicted = of_series.planned(planned, predicted, dtype)
+    lines = None if of_files is None else of_files.matched(index, catalog, rows, _predict_files(roles))
+    if lines is not None:
+        index = lines.index
+        planned, predicted = lines.planned(planned, predicted, layouts, dtype)
     sections = Sections.of(index, layouts, planned, predicted, predict)
-    divided = None if of_series is None else of_series.given()
+    divided = None if lines is None else lines.given()
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
         divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
@@ -227,12 +254,13 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label, of_series) if grouped is None else catalog.row_values.get(grouped),
+        labels=_labels(catalog, label, grouped, lines),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
+        conditions=conditions,
         joined=None if joined is None else joined[1],
-        table_remarks=() if of_series is None else of_series.remarks,
+        table_remarks=() if lines is None else lines.remarks,
         has_line_series=of_files is not None and of_files.parts is not None,
     )
 
@@ -379,8 +407,12 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
     return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
-def _labels(catalog: Catalog, label: str | None, table: SeriesOfTable | None) -> Labels | None:
-    """The value of an attribute for each unit, or that of a column of the table for each series."""
+def _labels(
+    catalog: Catalog, label: str | None, grouped: str | None, table: MatchedTable | None
+) -> Labels | None:
+    """The value of an attribute for each unit, those of a dataset for rows, or of a column of the table."""
+    if grouped is not None:
+        return catalog.row_values.get(grouped)
     if label is None:
         return None if table is None else table.labels()
     attrs, number_of = catalog.distinct_attrs

@@ -12,7 +12,7 @@ from h5lightning.planning.series.join_files import coordinate_path
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.storage.scanning import ScanRequest
 
-__all__ = ["scan_request"]
+__all__ = ["scan_request", "with_fields"]
 
 
 def scan_request(
@@ -69,6 +69,22 @@ def scan_request(
         row_texts=tuple(texts),
         matched=matched,
         labels=request.labels or bool(matched),
+    )
+
+
+def with_fields(request: ScanRequest, fields: Mapping[str, Field]) -> ScanRequest:
+    """The request, with what further fields need that are no part of a batch."""
+    parts = [field for _, field in single_fields(fields)]
+    paths = [field.path for field in parts if field.attr is None]
+    attrs = [f"{field.path}@{field.attr}" for field in parts if field.attr is not None]
+    texts = [
+        values_name(field.path, field.member) for field in parts if field.attr is None and _lists_texts(field)
+    ]
+    return replace(
+        request,
+        paths=None if request.paths is None else tuple(dict.fromkeys([*request.paths, *paths])),
+        attrs=tuple(dict.fromkeys([*request.attrs, *attrs])),
+        row_texts=tuple(dict.fromkeys([*request.row_texts, *texts])),
     )
 
 

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from h5lightning import Field, H5DataModule, H5Dataset, Series, Split, Table, Whole, Windows
-from h5lightning.errors import FieldError, OptionError, ResumeError, SplitError, TableError
+from h5lightning.errors import (
+    FieldError,
+    MissingDataError,
+    OptionError,
+    ResumeError,
+    SplitError,
+    TableError,
+)
 
 ROWS = 10
 
@@ -168,7 +175,7 @@ def test_a_cell_that_is_no_such_number_is_an_error(module, folder, cell, field, 
 
 
 def test_options_that_do_not_go_together(module, folder):
-    for field in ({"constant": True}, {"member": "a"}, {"axis": 1}, {"ragged": "list"}, {"decode": "cf"}):
+    for field in ({"constant": True}, {"member": "a"}, {"axis": 1}, {"index": "i"}, {"decode": "cf"}):
         with pytest.raises(OptionError, match="is a column of the table"):
             Field("table:label", **field)
     with pytest.raises(OptionError, match="a list holds datasets, or columns of the table"):
@@ -330,3 +337,56 @@ def test_moved_lines_change_what_a_checkpoint_resumes(stretches):
     with pytest.raises(ResumeError, match="lines of the table say other rows"):
         dm.load_state_dict(states[0])
     dm.load_state_dict(states[1])
+
+
+def test_columns_have_categories(module, folder):
+    kinds = ("b", "10", "9", "b", "", "é")
+    write(
+        folder,
+        "slide,kind,other,n",
+        *(f"s{n},{kinds[n]},{kinds[n - 1]},{n}" for n in range(6)),
+        "zz,never,x,1",
+    )
+    fields = {
+        "x": "x",
+        "k": Field("table:kind", categories=True, unknown=-1),
+        "listed": Field("table:kind", categories=["é", "b"], unknown=7, dtype="uint8"),
+        "n": Field("table:n", categories=[5, 4, 3, 2, 1, 0]),
+        "both": Field(["table:kind", "table:other"], categories=True, unknown=-1),
+    }
+    dm = module(fields, Split(val=None, test=None))
+    spec = dm.sample_spec
+    assert (
+        spec["k"].classes == spec["both"].classes == ("10", "9", "b", "é")
+    )  # by code points; "never" never occurs
+    assert (spec["both"].shape, spec["listed"].dtype, dm.num_classes("n")) == ((2,), "uint8", 6)
+    got = batches(dm)
+    number = got["x"] // 100
+    assert torch.equal(got["k"], torch.tensor([2, 0, 1, 2, -1, 3])[number])
+    assert torch.equal(got["listed"], torch.tensor([1, 7, 7, 1, 7, 0], dtype=torch.uint8)[number])
+    assert torch.equal(got["n"], 5 - number)
+    assert torch.equal(got["both"][:, 1], torch.tensor([3, 2, 0, 1, 2, -1])[number])
+
+
+def test_a_cell_without_a_category_is_an_error(module, folder):
+    write(folder, "slide,kind", *(f"s{n},{'benin' if n == 4 else 'benign'}" for n in range(6)))
+    with pytest.raises(FieldError, match=r"holds 'benin' in line 6 of .*nearest known category is 'benign'"):
+        module({"x": "x", "k": Field("table:kind", categories=["benign", "malignant"])})
+    write(folder, "slide,kind", *(f"s{n},{'' if n == 4 else 'benign'}" for n in range(6)))
+    with pytest.raises(MissingDataError, match=r"\('table:kind'\) has no value in line 6"):
+        module({"x": "x", "k": Field("table:kind", categories=True)})
+
+
+def test_files_to_predict_may_have_empty_cells(module, folder):
+    write(folder, "slide,kind,age", *(f"s{n},{'ab'[n % 2] if n < 4 else ''},{n}" for n in range(6)))
+    files = {"train": "s[0-3].h5", "predict": "s[45].h5"}
+    fields = {"x": "x", "k": Field("table:kind", categories=True), "age": "table:age"}
+    assert set(batches(module(fields, files=files), "predict")) == {"x", "age"}
+    write(folder, "slide,kind,age", *(f"s{n},{'ab'[n % 2] if n < 4 else 'c'},{n}" for n in range(6)))
+    dm = module(fields, files=files)
+    assert dm.sample_spec["k"].classes == ("a", "b")
+    with pytest.raises(FieldError, match=r"holds 'c' in s4.h5, which is no category"):
+        batches(dm, "predict")
+    write(folder, "slide,kind,age", *(f"s{n},a,{n if n < 5 else ''}" for n in range(6)))
+    with pytest.raises(FieldError, match="column 'age' is empty in line 7"):
+        module(fields, files=files)

@@ -29,7 +29,6 @@ from h5lightning.planning.fields import (
     PaddingField,
     RowField,
     StoredField,
-    TableField,
 )
 from h5lightning.planning.row_numbers import OF_SERIES
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
@@ -45,7 +44,6 @@ __all__ = [
     "ReadContext",
     "RowReader",
     "SeriesReader",
-    "TableReader",
 ]
 
 Array = npt.NDArray[Any]
@@ -309,16 +307,3 @@ class AttributeReader(FieldReader):
         yield ()
         if batch.paths:
             put_rows(self._values, batch.units, batch, out)
-
-
-class TableReader(FieldReader):
-    """Fills values of series, which the plan has."""
-
-    def __init__(self, plan: TableField, context: ReadContext) -> None:
-        super().__init__(plan, context)
-        self._values = plan.values
-
-    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
-        """See `FieldReader.fill`."""
-        yield ()
-        out[batch.slots] = self._values[batch.series]

@@ -20,12 +20,12 @@ from h5lightning.loading.fields.field_reader import (
     ReadContext,
     RowReader,
     SeriesReader,
-    TableReader,
 )
 from h5lightning.loading.fields.joined_parts import JoinedParts
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.loading.fields.table_reader import TableReader
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.category_attributes import CategoryAttributeField
 from h5lightning.planning.encoded_field import EncodedField, EncodedRunField
@@ -37,9 +37,9 @@ from h5lightning.planning.fields import (
     PaddingField,
     RowField,
     SeriesField,
-    TableField,
 )
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
+from h5lightning.planning.tables.column_fields import TableField
 
 __all__ = ["make_field_reader"]
 

@@ -95,7 +95,7 @@ class _Pass(Generic[W]):
 
     def _take(self, block: RowBlock, made: Sequence[W], first: int) -> None:
         values = self._reader.read(block)
-        ids = block.ids if block.run == 1 else block.ids[0] + np.arange(block.run)
+        ids = block.ids if block.run == 1 else (block.ids[:, None] + np.arange(block.run)).reshape(-1)
         if len(block.parts) == 1:
             made[block.parts[0].piece - first].add(values, ids)
             return

@@ -27,7 +27,8 @@ _LEAST_RUN = 256  # rows; shorter runs are read together
 def rows_index(index: SampleIndex) -> SampleIndex:
     """The index whose samples are the rows of the same series."""
     rows = Rows(index.samples.axes[0])
-    return replace(index, samples=rows, given_reach=None, runs=None, first=0, grid=None)
+    by_row = None if index.filter is None else index.filter.by_row()
+    return replace(index, samples=rows, given_reach=None, runs=None, first=0, grid=None, filter=by_row)
 
 
 class Piece(NamedTuple):
@@ -144,7 +145,7 @@ class RowBlocks:
             lengths = ends - firsts
             if len(firsts) and (len(firsts) == 1 or lengths.mean() >= _LEAST_RUN or self.keeps_units):
                 for first, length in zip(firsts.tolist(), lengths.tolist(), strict=True):
-                    yield RowBlock(np.asarray([first]), length, (BlockPart(piece, 0, length),))
+                    yield from self._by_chunk(piece, first, length)
                 return
         ids = self._ids(start, stop)
         cuts = {*range(0, len(ids), _MOST_GATHERED), len(ids)}
@@ -153,6 +154,26 @@ class RowBlocks:
             cuts |= set(ids.searchsorted(self.index.first_id[low:high]).tolist())
         for first, end in pairwise(sorted(cuts)):
             yield from self._gathered([(piece, ids[first:end])])
+
+    def _by_chunk(self, piece: int, first: int, length: int) -> Iterator[RowBlock]:
+        """The blocks of a run in one unit: whole chunks as runs of equal length, and what lies before and after."""
+        index = self.index
+        series = int(index.first_id.searchsorted(first, side="right")) - 1
+        chunk = int(self.chunks[index.units[series]])
+        row = first - int(index.first_id[series])
+        if index.series_start is not None:
+            row += int(index.series_start[series])
+        before = min(-row % chunk, length) if chunk > 1 else length
+        count = (length - before) // chunk
+        after = length - before - count * chunk
+        for start, run, runs in (
+            (first, before, 1),
+            (first + before, chunk, count),
+            (first + length - after, after, 1),
+        ):
+            if run and runs:
+                part = BlockPart(piece, 0, run * runs)
+                yield RowBlock(start + np.arange(runs) * run, run, (part,))
 
     def _gathered(self, parts: Sequence[tuple[int, Int64Array]]) -> Iterator[RowBlock]:
         """One block of single rows."""
@@ -189,7 +210,7 @@ class RowBlocks:
         return firsts, ends
 
     def _selected(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
-        """The ranges of selected rows, before the subset of them is taken."""
+        """The ranges of selected rows, before a random subset of them is taken."""
         if self.selection is None:
             return np.asarray([start]), np.asarray([stop])
         ranges = self.selection.ranges
@@ -197,7 +218,13 @@ class RowBlocks:
         high = int(ranges.starts.searchsorted(stop, side="left"))
         firsts, ends = ranges.starts[low:high].clip(start), ranges.stops[low:high].clip(max=stop)
         is_filled = ends > firsts
-        return firsts[is_filled], ends[is_filled]
+        firsts, ends = firsts[is_filled], ends[is_filled]
+        if self.selection.kept is not None and self.selection.subset is None:
+            ids = flat_positions(firsts, ends - firsts)
+            ids = ids[self.selection.positions(ids) >= 0]
+            is_first = np.diff(ids, prepend=-2) != 1
+            firsts, ends = ids[is_first], ids[np.append(is_first[1:], True)[: len(ids)]] + 1
+        return firsts, ends
 
     def _ids(self, start: int, stop: int) -> Int64Array:
         """The ids of the selected rows."""
@@ -232,7 +259,8 @@ def selected_counts(selection: Selection | None, borders: Int64Array) -> Int64Ar
         which = ranges.starts.searchsorted(borders, side="left")
         last = np.maximum(which - 1, 0)
         beyond = np.maximum(ranges.stops[last] - borders, 0) * (which > 0) if len(ranges.starts) else 0
-        return np.diff(before[which] - beyond)
+        numbers = before[which] - beyond
+        return np.diff(numbers if selection.kept is None else selection.kept.below(numbers))
     counts = np.zeros(len(borders) - 1, np.int64)
     for start in range(int(borders[0]), int(borders[-1]), _MOST_GATHERED):
         ids = np.arange(start, min(start + _MOST_GATHERED, int(borders[-1])))

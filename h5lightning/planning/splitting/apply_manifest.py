@@ -21,7 +21,7 @@ from h5lightning.planning.splitting.groups import Groups, Labels
 from h5lightning.planning.splitting.manifest_format import Manifest
 from h5lightning.planning.splitting.new_files import KnownSeries, place_new_rows, place_new_series
 from h5lightning.planning.splitting.plan_split import check_samples
-from h5lightning.planning.splitting.row_groups import RowGroups, is_by_row
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["apply_manifest"]
@@ -56,7 +56,7 @@ def apply_manifest(
         OptionError: options that contradict the manifest.
     """
     roles = roles or {"train": np.arange(len(index.names), dtype=np.int64)}
-    _check_options(manifest, split, roles)
+    _check_options(manifest, split, roles, is_by_row=isinstance(labels, RowValues))
     check_samples(manifest.plan.by, index.samples)
     files = files_to_split(roles)
     saved = _saved_numbers(manifest, index, files)
@@ -104,7 +104,7 @@ def _row_groups(split: Split, index: SampleIndex, series: Int64Array, labels: La
     return RowGroups.of(split.keep_together, index, series, labels)
 
 
-def _check_options(manifest: Manifest, split: Split, roles: Roles) -> None:
+def _check_options(manifest: Manifest, split: Split, roles: Roles, *, is_by_row: bool) -> None:
     named = [name for name in ("val", "test") if name in roles]
     if named:
         raise OptionError(
@@ -114,10 +114,10 @@ def _check_options(manifest: Manifest, split: Split, roles: Roles) -> None:
         raise OptionError(
             "split.manifest holds one split, it cannot be cut in folds; leave out folds or manifest"
         )
-    if manifest.plan.by == "group" and split.keep_together is not None and not is_by_row(split.keep_together):
+    if manifest.plan.by == "group" and split.keep_together is not None and not is_by_row:
         raise OptionError(
             f"split.keep_together={split.keep_together!r} keeps files or series together, but the manifest keeps rows "
-            "of one value together; use 'field:PATH', or leave it out"
+            "of one value together; use 'field:PATH', or a column of a table of rows, or leave it out"
         )
     if split.keep_together is not None and manifest.plan.by not in ("file", "series", "group"):
         raise OptionError(

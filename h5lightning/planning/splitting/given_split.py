@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -200,3 +200,49 @@ def given_parts(
         place = "list in split.given" if paths else "split in the table"
         check_roles(split.keep_together, index, groups, series, role, place)
     return parts
+
+
+def given_rows(
+    index: SampleIndex, split: Split, given: RowValues, files: Int64Array, labels: Labels | None
+) -> dict[str, Segments]:
+    """The rows of each split that is given for each row.
+
+    Args:
+        index: the files and series.
+        split: ``given`` and ``keep_together`` are used.
+        given: the name of the split of each row; missing for rows in none.
+        files: the files that are divided.
+        labels: as in `given_parts`.
+
+    Raises:
+        SplitError: no row is in a split, or ``keep_together`` is asked for too.
+    """
+    if labels is not None:
+        raise SplitError(
+            f"split.given={split.given!r} says the split of each row, found keep_together={split.keep_together!r} too: "
+            "leave one of them out"
+        )
+    series = Segments.of_files(index, files).series
+    rows = index.series_rows[series]
+    parts = {}
+    for name in SPLITS:
+        part = Segments.of_rows(series, rows, (one == name for one in _names_of_rows(index, series, given)))
+        if part.rows:
+            parts[name] = part
+    if not parts:
+        raise SplitError(f"split.given={split.given!r}: each cell is empty, so that nothing is in a split")
+    return parts
+
+
+def _names_of_rows(
+    index: SampleIndex, series: Int64Array, given: RowValues
+) -> Iterator[npt.NDArray[np.str_]]:
+    """The name of the split of each row, series after series; empty for none."""
+    for one in series.tolist():
+        unit = int(index.units[one])
+        codes = given.rows_of(unit)
+        if codes is None:
+            raise ValueError("the split of the rows of a unit is not known")
+        start = 0 if index.series_start is None else int(index.series_start[one])
+        own = codes.reshape(-1)[start : start + int(index.series_rows[one])]
+        yield np.asarray([*given.values(unit), ""], np.str_)[own]

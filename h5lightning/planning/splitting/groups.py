@@ -20,7 +20,7 @@ from h5lightning.planning.splitting.row_groups import RowGroups
 
 __all__ = ["Groups", "Labels"]
 
-# The value of each unit of the catalog, or for the column of a table of each series; None where it has none. Or the
+# The value of each unit of the catalog, or for the column of a table of each series, None where it has none; or the
 # values of all rows.
 Labels: TypeAlias = Sequence[str | None] | RowValues
 
@@ -46,11 +46,11 @@ class Groups:
 
         Args:
             keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``,
-                ``table:COLUMN`` or, of a dataset with one value in each series, ``field:PATH``.
+                ``table:COLUMN``, or, of a dataset with one value in each series, ``field:PATH``.
             index: the files and series.
             series: the series that take part, ascending.
-            attributes: the value of each unit with ``attr:NAME``, of each series with ``table:COLUMN``, None where it
-                has none; the values of all rows with ``field:PATH``.
+            attributes: with ``attr:NAME`` the value of each unit, with ``table:COLUMN`` of each series, None where
+                there is none; or the values of all rows.
 
         Raises:
             OptionError: the regular expression cannot be used.

@@ -23,9 +23,9 @@ from h5lightning.planning.splitting.by_file import by_item
 from h5lightning.planning.splitting.by_group import by_group
 from h5lightning.planning.splitting.by_row import by_block, by_row
 from h5lightning.planning.splitting.candidates import Candidates, Fractions, Roles, files_to_split
-from h5lightning.planning.splitting.given_split import GivenSeries, given_parts
+from h5lightning.planning.splitting.given_split import GivenSeries, given_parts, given_rows
 from h5lightning.planning.splitting.groups import Labels
-from h5lightning.planning.splitting.row_groups import RowGroups, is_by_row
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["STRATEGIES", "check_samples", "plan_split"]
@@ -43,7 +43,7 @@ STRATEGIES: dict[str, Callable[[Candidates, Fractions, int], Parts | None]] = {
 _BY_OF_ROWS = (
     "auto",
     "sample",
-)  # with keep_together="field:…", rows of one value stay together wherever they are
+)  # where rows of one value stay together, wherever they are
 
 
 def plan_split(
@@ -53,7 +53,7 @@ def plan_split(
     seed: int,
     roles: Roles | None = None,
     labels: Labels | None = None,
-    given: GivenSeries | None = None,
+    given: GivenSeries | RowValues | None = None,
 ) -> SplitPlan:
     """Decide which rows are train, val and test.
 
@@ -68,9 +68,9 @@ def plan_split(
         roles: numbers of the files of an explicit mapping, by ``train``, ``val``, ``test`` and ``predict``. Named
             splits take exactly these files. The sizes of other splits are then fractions of the rows of
             ``train``'s files. Files of ``predict`` alone never take part.
-        labels: with ``keep_together="attr:NAME"``, the value of each unit of the index, None where it has none; with
-            ``field:PATH``, the values of all rows.
-        given: with ``split.given``, the split of each series.
+        labels: with ``keep_together="attr:NAME"``, the value of each unit of the index, with ``table:COLUMN`` that of
+            each series, None where it has none; with ``field:PATH``, or a table of rows, the values of all rows.
+        given: with ``split.given``, the split of each series, or the names of those of all rows.
 
     Raises:
         OptionError: options that contradict each other.
@@ -81,7 +81,7 @@ def plan_split(
         return _given_plan(index, split, roles, labels, given)
     named = {name: Segments.of_files(index, roles[name]) for name in ("val", "test") if name in roles}
     fractions = Fractions.of(split, named)
-    _check_options(split, fractions, named)
+    _check_options(split, fractions, named, by_row=isinstance(labels, RowValues))
     if isinstance(labels, RowValues) and split.by in _BY_OF_ROWS:
         return _plan_of_groups(index, split, fractions, named, seed=seed, roles=roles, values=labels)
     candidates = Candidates.of(index, roles, split, labels)
@@ -143,7 +143,11 @@ def _divide_groups(groups: RowGroups, fractions: Fractions, split: Split, seed: 
 
 
 def _given_plan(
-    index: SampleIndex, split: Split, roles: Roles, labels: Labels | None, given: GivenSeries | None
+    index: SampleIndex,
+    split: Split,
+    roles: Roles,
+    labels: Labels | None,
+    given: GivenSeries | RowValues | None,
 ) -> SplitPlan:
     """The plan of the series that files list."""
     named = [name for name in ("val", "test") if name in roles]
@@ -152,8 +156,13 @@ def _given_plan(
             f"'files' names {' and '.join(named) or 'no train'}, and split.given divides the files of train: leave one "
             "of them out"
         )
-    parts = given_parts(index, split, given, np.sort(roles["train"]), labels)
-    return SplitPlan.of(index, "series", parts, files=files_to_split(roles), requested={})
+    files = np.sort(roles["train"])
+    if isinstance(given, RowValues):
+        by, parts = "group", given_rows(index, split, given, files, labels)
+    else:
+        by, parts = "series", given_parts(index, split, given, files, labels)
+    check_samples(by, index.samples)
+    return SplitPlan.of(index, by, parts, files=files_to_split(roles), requested={})
 
 
 def check_samples(by: str, samples: Samples, stage: str = "train") -> None:
@@ -171,12 +180,11 @@ def check_samples(by: str, samples: Samples, stage: str = "train") -> None:
         )
 
 
-def _check_options(split: Split, fractions: Fractions, named: Parts) -> None:
+def _check_options(split: Split, fractions: Fractions, named: Parts, *, by_row: bool) -> None:
     if not fractions.requested and not named:
         raise OptionError(
             "split: train, val and test are all 0 or None; give at least one of them a fraction"
         )
-    by_row = is_by_row(split.keep_together)
     if by_row and split.by == "block":
         raise OptionError(
             f"split.keep_together={split.keep_together!r} keeps rows of one value together, and by='block' cuts "

@@ -18,14 +18,9 @@ from h5lightning.planning.catalog.value_list import ValueList
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
-__all__ = ["RowGroups", "is_by_row"]
+__all__ = ["RowGroups"]
 
 _PIECE = 1 << 20  # rows that are looked at together
-
-
-def is_by_row(keep_together: str | None) -> bool:
-    """Whether rows stay together, by the values of a dataset."""
-    return keep_together is not None and keep_together.startswith("field:")
 
 
 class _Piece(NamedTuple):

@@ -3,44 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import counted
-from h5lightning.errors import FieldError
+from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.errors import H5LightningError, OptionError
 from h5lightning.options import Field
-from h5lightning.planning.fields import FieldPlan, Fields, FieldSpec, StoredForm, TableField
+from h5lightning.planning.category_errors import unknown_value
+from h5lightning.planning.field_spec import FieldSpec, StoredForm
+from h5lightning.planning.fields import FieldPlan, Fields
+from h5lightning.planning.tables.column_values import column_values
 from h5lightning.planning.tables.match_series import SeriesLines
-from h5lightning.planning.tables.table_lines import TableLines
-from h5lightning.planning.values.conversions import LostValueError, converted
+from h5lightning.planning.values.categories import NO_CATEGORY, Value
+from h5lightning.planning.values.category_decoder import Delivered
+from h5lightning.planning.values.conversions import delivery_dtype
 
-__all__ = ["plan_column_fields", "with_column_fields"]
+__all__ = ["TableField", "plan_column_fields", "with_column_fields"]
 
-_WHOLE, _REAL = "int64", "float32"
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TableField(FieldPlan):
+    """Columns of the table beside the files: each sample gets the value of the line of its series.
+
+    Args:
+        values: the value of each series of the index in the type of delivery, ``(series, *shape)``; with categories,
+            its position in ``names``, -1 for an empty cell.
+        names: the distinct values, with categories.
+        asked: the field as the user wrote it.
+        is_predicted: whether files that are not labelled have values.
+    """
+
+    values: npt.NDArray[Any]
+    names: tuple[Value, ...] | None = None
+    asked: Field
+    is_predicted: bool = False
+
+    @property
+    def title(self) -> str:
+        """The field and its columns, for messages."""
+        return f"field {self.key!r} ({self.path!r})"
+
+    def delivered(self) -> tuple[npt.NDArray[Any], BoolArray]:
+        """What each series delivers, ``(series, *shape)``, and whether it has no category, which is an error then."""
+        if self.categories is None or self.names is None:
+            return self.values, np.zeros(len(self.values), np.bool_)
+        numbers = np.append(self.categories.numbers(self.names), NO_CATEGORY)[self.values]
+        is_none = (numbers == NO_CATEGORY).reshape(len(numbers), -1).any(axis=1)
+        if self.categories.unknown is not None:
+            is_none[:] = False
+        return Delivered(self.categories, self.spec.dtype).table(numbers), is_none
+
+    def error(self, series: int, where: str) -> H5LightningError:
+        """The error of a series whose value is no category."""
+        if self.categories is None or self.names is None:
+            raise ValueError(f"{self.title} has no categories")
+        own = self.values[series].reshape(-1)
+        numbers = np.append(self.categories.numbers(self.names), NO_CATEGORY)[own]
+        position = int(own[numbers == NO_CATEGORY][0])
+        value = None if position < 0 else self.names[position]
+        return unknown_value(self.title, self.asked, self.categories, value, where)
 
 
 def plan_column_fields(
-    fields: Mapping[str, Field], series: SeriesLines, dtype: str | None
+    fields: Mapping[str, Field], series: SeriesLines, is_labelled: BoolArray, dtype: str | None
 ) -> dict[str, TableField]:
     """Plan the fields that are columns of a table.
+
+    In files that are not labelled, all cells of a field may be empty: see `TableField.is_predicted`.
 
     Args:
         fields: sample key → field; others are left out.
         series: the line of each series; series without a line get no meaningful value.
+        is_labelled: whether the values of each series count for categories, ``(series,)``.
         dtype: the type in which floating fields are delivered.
 
     Raises:
-        FieldError: a line has no number, or one that the delivered type cannot hold.
+        FieldError: a line has no number, one that the delivered type cannot hold, or no category.
     """
-    return {key: _plan(key, field, series, dtype) for key, field in fields.items() if field.table_columns}
+    has_line = series.line_of >= 0
+    labelled, predicted = (
+        np.unique(series.line_of[has_line & which]) for which in (is_labelled, ~is_labelled)
+    )
+    return {
+        key: _plan(key, field, series, labelled, predicted, dtype)
+        for key, field in fields.items()
+        if field.table_columns
+    }
 
 
 def with_column_fields(
-    planned: Fields, fields: Mapping[str, Field], columns: Mapping[str, TableField]
+    planned: Fields, fields: Mapping[str, Field], columns: Mapping[str, FieldPlan]
 ) -> Fields:
     """The plans of all fields in the order of the user; ``columns`` are those of the table."""
     plans: dict[str, FieldPlan] = {plan.key: plan for plan in planned.plans}
@@ -48,62 +103,38 @@ def with_column_fields(
     return replace(planned, plans=tuple(plans[key] for key in fields if key in plans))
 
 
-def _plan(key: str, field: Field, series: SeriesLines, dtype: str | None) -> TableField:
-    lines = series.lines
-    has_line = series.line_of >= 0
-    line_of = series.line_of[has_line]
-    columns = [lines.columns[name] for name in field.table_columns]
-    for column in columns:
-        bad = np.unique(line_of[~column.numbers.is_number[line_of]])
-        if bad.size:
-            raise _no_number(key, field, lines, column.name, bad)
-    are_whole = all(column.numbers.are_whole for column in columns)
-    delivered = field.dtype or (_WHOLE if are_whole else dtype or _REAL)
-    stacked = np.stack([column.numbers.values for column in columns], axis=-1)
-    of_lines = _converted(key, field, stacked, line_of, delivered, lines)
-    shape = (len(columns),) if field.is_list else ()
-    values = np.zeros((len(series.line_of), *shape), of_lines.dtype)
-    values[has_line] = of_lines.reshape(-1, *shape)
-    names = field.table_columns if field.is_list else None
-    return TableField(
-        key=key,
-        path=", ".join(f"table:{name}" for name in field.table_columns),
-        spec=FieldSpec(shape, delivered, columns=names),
-        forms=(StoredForm(values.dtype.str),),
-        values=values,
-    )
-
-
-def _converted(
+def _plan(
     key: str,
     field: Field,
-    stacked: npt.NDArray[Any],
-    line_of: Int64Array,
-    delivered: str,
-    lines: TableLines,
-) -> npt.NDArray[Any]:
-    """The numbers of some lines in the delivered type, ``(lines, columns)``."""
-    values = stacked[line_of]
-    try:
-        return converted(values, delivered)
-    except LostValueError as error:
-        line = lines.where(int(line_of[error.place[0]]))
-        raise FieldError(
-            f"field {key!r}: column {field.table_columns[error.place[1]]!r} is {values[error.place]} in {line}, which "
-            f"{delivered} cannot hold. Choose another type, such as {field.text(dtype='float64')}"
-        ) from None
-
-
-def _no_number(key: str, field: Field, lines: TableLines, name: str, bad: Int64Array) -> FieldError:
-    """The error for lines that have no number in a column."""
-    text = lines.columns[name].texts[int(bad[0])]
-    more = f" (and in {counted(bad.size - 1, lines.noun)} more)" if bad.size > 1 else ""
-    if text is None:
-        return FieldError(
-            f"field {key!r}: column {name!r} is empty in {lines.where(int(bad[0]))}{more}. Write a number, or nan "
-            "where a real number is missing, or remove such lines and set table.on_missing='skip'"
-        )
-    return FieldError(
-        f"field {key!r}: column {name!r} is {text!r} in {lines.where(int(bad[0]))}{more}, which is no number. "
-        f"{field.text(categories=True)} delivers the number of each value that occurs"
+    series: SeriesLines,
+    labelled: Int64Array,
+    predicted: Int64Array,
+    dtype: str | None,
+) -> TableField:
+    for name in ("steps", "ragged"):
+        if getattr(field, name) not in (None, "error"):
+            raise OptionError(
+                f"field {key!r}: {field.path!r} is a column of a table whose lines speak of files or series, so that "
+                f"it is the same for each sample of them: remove {name}"
+            )
+    columns = [series.lines.columns[name] for name in field.table_columns]
+    is_predicted = any(not column.is_empty[predicted].all() for column in columns)
+    predicted = predicted if is_predicted else predicted[:0]
+    found = column_values(key, field, series.lines, labelled, predicted, dtype)
+    names = field.table_columns
+    shape = (len(names),) if field.is_list else ()
+    has_line = series.line_of >= 0
+    values = np.zeros((len(series.line_of), *shape), found.values.dtype)
+    values[has_line] = found.values[series.line_of[has_line]].reshape(-1, *shape)
+    classes = None if found.categories is None else found.categories.names
+    return TableField(
+        key=key,
+        path=", ".join(f"table:{name}" for name in names),
+        spec=FieldSpec(shape, found.dtype, classes, names if field.is_list else None),
+        forms=(StoredForm(delivery_dtype(found.dtype).str),),
+        values=values,
+        categories=found.categories,
+        names=found.names,
+        asked=field,
+        is_predicted=is_predicted,
     )
