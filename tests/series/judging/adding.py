@@ -155,12 +155,10 @@ class Added:
     ) -> tuple[str, tuple[Any, ...]]:
         """A form of values, and the values that it may hold."""
         kind = self.draws.pick(kinds)
-        forms = [
-            form
-            for form in FORMS[kind]
-            if not (form == "reference" and self.drawn.template.endswith(("*", "*_x")))
-        ]
-        form = self.draws.pick(forms)
+        left_out = {"reference"} if self.drawn.template.endswith("*") else set()
+        if self.drawn.kind == "axis":  # columns of AnnData have one axis
+            left_out |= {"anndata", "masked"}
+        form = self.draws.pick([form for form in FORMS[kind] if form not in left_out])
         values: tuple[Any, ...] = TEXTS if kind == "text" else NUMBERS if kind == "numbers" else (False, True)
         values = tuple(self.draws.draw(st.permutations(values)))[: self.draws.number(2, len(values))]
         if form == "flags":
