@@ -13,6 +13,7 @@ from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.bucket_sizes import length_sizes
 from h5lightning.loading.order_values import OrderValues
+from h5lightning.loading.passes.read_conditions import with_conditions
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Normalize, Shuffle, Split
@@ -110,7 +111,7 @@ class PreparedData:
 
 def survey_files(options: DataModuleOptions) -> DataSurvey:
     """Discover and scan the files of a DataModule, and plan its fields."""
-    return survey(
+    surveyed = survey(
         options.files,
         options.fields,
         options.samples,
@@ -120,8 +121,12 @@ def survey_files(options: DataModuleOptions) -> DataSurvey:
         table=options.table,
         keep_together=options.split.keep_together,
         given=options.split.given,
+        where=options.where,
         index_dir=options.index_dir,
         processes=options.num_workers or None,
+    )
+    return with_conditions(
+        surveyed, access=options.access, reader=options.reader, index_dir=options.index_dir
     )
 
 

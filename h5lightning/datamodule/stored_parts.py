@@ -1,4 +1,4 @@
-"""How much of the stored values the samples of a split read, and how much no window holds."""
+"""How much of the stored values the samples of a split read, and how much no window holds or conditions leave out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.fields import RowField
 from h5lightning.planning.grid import covered
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.passes.row_blocks import rows_index
 from h5lightning.planning.row_numbers import OfEntries
 from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.split_plan import Segments
 
-__all__ = ["decoded_bytes", "uncovered"]
+__all__ = ["decoded_bytes", "left_out_rows", "uncovered"]
 
 
 def decoded_bytes(part: Segments, section: Section) -> int:
@@ -55,6 +56,11 @@ def _entry_rows(part: Segments, numbers: OfEntries, index: SampleIndex) -> int:
         int((before[first[runs.series] + runs.stop] - before[first[runs.series] + runs.start]).sum())
         for runs in part.runs()
     )
+
+
+def left_out_rows(part: Segments, index: SampleIndex) -> int:
+    """How many rows of a part of a split conditions leave out."""
+    return 0 if index.filter is None else part.rows - len(part.selection(rows_index(index)))
 
 
 def uncovered(index: SampleIndex, stages: Iterable[str]) -> Iterable[str]:

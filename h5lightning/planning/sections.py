@@ -18,6 +18,7 @@ from h5lightning.planning.file_runs import run_reach
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import Location, SampleIndex
 from h5lightning.planning.reach import reach_of_units
+from h5lightning.planning.row_filter import RowFilter
 from h5lightning.planning.selection import Selection
 from h5lightning.planning.series.series_lengths import check_span
 
@@ -91,6 +92,19 @@ class Sections(Frozen):
                 key = number, id(fields[stage])
                 of_stage[stage] = made.setdefault(key, Section(index, fields[stage]))
         return cls(tuple(indices), of_stage)
+
+    def with_filter(self, rows: RowFilter) -> Sections:
+        """The same samples, of which those are left out that read one of some rows."""
+        made: dict[int, SampleIndex] = {}
+        sections: dict[int, Section] = {}
+        for section in self.of_stage.values():
+            index = section.index
+            if id(index) not in made:
+                fields = section.fields.row_fields
+                made[id(index)] = replace(index, filter=replace(rows, fields=fields))
+            sections.setdefault(id(section), Section(made[id(index)], section.fields))
+        of_stage = {stage: sections[id(section)] for stage, section in self.of_stage.items()}
+        return Sections(tuple(made[id(index)] for index in self.indices), of_stage)
 
     def __len__(self) -> int:
         return int(self.indices[-1].first_id[-1])

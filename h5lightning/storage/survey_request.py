@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from h5lightning.options import Access, Field, Series, single_fields
+from h5lightning.options import Access, Field, Series, Table, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.row_values import values_name
 from h5lightning.planning.series.join_files import coordinate_path
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.storage.scanning import ScanRequest
 
-__all__ = ["scan_request"]
+__all__ = ["scan_request", "with_fields"]
 
 
 def scan_request(
@@ -69,6 +69,24 @@ def scan_request(
         row_texts=tuple(texts),
         matched=matched,
         labels=request.labels or bool(matched),
+    )
+
+
+def with_fields(request: ScanRequest, fields: Mapping[str, Field], table: Table | None) -> ScanRequest:
+    """The request, with what further fields need that are no part of a batch, and the rows that a table matches."""
+    keys = () if table is None or table.key_path is None else (table.key_path,)
+    parts = [field for _, field in single_fields(fields)]
+    paths = [field.path for field in parts if field.attr is None]
+    attrs = [f"{field.path}@{field.attr}" for field in parts if field.attr is not None]
+    texts = [
+        values_name(field.path, field.member) for field in parts if field.attr is None and _lists_texts(field)
+    ]
+    return replace(
+        request,
+        paths=None if request.paths is None else tuple(dict.fromkeys([*request.paths, *paths])),
+        attrs=tuple(dict.fromkeys([*request.attrs, *attrs])),
+        row_values=tuple(dict.fromkeys([*request.row_values, *keys])),
+        row_texts=tuple(dict.fromkeys([*request.row_texts, *texts])),
     )
 
 

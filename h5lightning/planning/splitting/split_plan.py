@@ -13,7 +13,7 @@ import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.bits import Bits
-from h5lightning.core.frozen import Frozen
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
 from h5lightning.options import Windows
@@ -25,6 +25,8 @@ from h5lightning.planning.selection import RandomSubset, Selection
 __all__ = ["SPLITS", "Segments", "SplitPlan"]
 
 SPLITS = ("train", "val", "test")
+
+_MOST_KEPT = 3  # selections of one split, of indices with other samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,12 +200,28 @@ class SplitPlan(Frozen):
         if name not in self.parts:
             raise SplitError(f"split: there is no {name!r}, only {', '.join(self.parts) or 'nothing'}")
         part = self.parts[name]
-        selection = part.selection(index)
+        selection = self._selection(name, index)
         if not len(selection):
             raise SplitError(
                 f"split: {stage or name} has {part.rows} rows, but no sample: {_shortage(part, index)}"
             )
         return selection
+
+    def _selection(self, name: str, index: SampleIndex) -> Selection:
+        """The samples of one split; where each row was looked at, they are kept."""
+        part = self.parts[name]
+        if part.members is None and index.filter is None:
+            return part.selection(index)
+        known = self._kept.get(name, ())
+        found = next((selection for own, selection in known if own is index), None)
+        if found is None:
+            found = part.selection(index)
+            self._kept[name] = (*known[-_MOST_KEPT:], (index, found))
+        return found
+
+    @once
+    def _kept(self) -> dict[str, tuple[tuple[SampleIndex, Selection], ...]]:
+        return {}
 
 
 def _ranges_of(chosen: BoolArray, ends: Int64Array, rows: Int64Array) -> tuple[list[int], list[int]]:
