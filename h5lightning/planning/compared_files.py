@@ -218,7 +218,10 @@ def _remedy_of(
             )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
-        return f"One code means different things: write all files with one list. {stored_remedy(field)}"
+        return (
+            f"One code means different things: {field.text(categories=True)} gives each name one number in all files; "
+            f"{stored_remedy(field)}; or write all files with one list"
+        )
     types = [schema.element(field.member) or schema.dtype for schema in (dataset, expected)]
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
 

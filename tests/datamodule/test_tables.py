@@ -325,7 +325,7 @@ def test_lines_are_parts_of_named_series(tmp_path):
     got = batches(dm)
     assert got["x"].tolist() == [2, 3, 4, 5, 101, 102, 104]
     assert got["y"].tolist() == [6, 6, 6, 6, 5, 5, 7]
-    assert dm.locate(got["sample_id"])[-1][1:] == ("q/2", 0)
+    assert dm.locate(got["sample_id"])[-1][1:] == ("q/1", 0)
     dm.teardown()
 
 

@@ -89,7 +89,7 @@ def with_line_series(catalog: Catalog, files: FileLines, table: Table) -> LineSe
     problems = StringTable.of([""]).take(np.zeros(catalog.unit_count, np.int64))
     if catalog.bounds is not None:
         totals, problems = catalog.bounds.totals, catalog.bounds.problems
-    names = StringTable.of(_numbers_in_files(parts, index))
+    names = StringTable.of(_numbers_in_units(parts))
     bounds = SeriesBounds(counts, totals, parts.start, parts.rows, problems, names)
     return LineSeries(replace(catalog, bounds=bounds), parts.line)
 
@@ -181,10 +181,10 @@ def _not_whole(
     )
 
 
-def _numbers_in_files(parts: _Parts, index: SampleIndex) -> list[str]:
-    """The number of each line among those of its file, as text."""
-    file = index.series_file[parts.owner]
-    keys, number_of = np.unique(np.stack([file, parts.line], axis=1), axis=0, return_inverse=True)
-    first = np.searchsorted(keys[:, 0], keys[:, 0])
-    numbers = np.arange(len(keys)) - first
-    return [str(number) for number in numbers[number_of.reshape(-1)].tolist()]
+def _numbers_in_units(parts: _Parts) -> list[str]:
+    """The number of each line among those of its unit, in the order of the table, as text."""
+    order = np.lexsort((parts.line, parts.unit))
+    numbers = np.empty(len(order), np.int64)
+    unit = parts.unit[order]
+    numbers[order] = np.arange(len(order)) - np.searchsorted(unit, unit)
+    return [str(number) for number in numbers.tolist()]
