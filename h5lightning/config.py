@@ -19,7 +19,7 @@ from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.options import Access, Split
 from h5lightning.options.split import GIVEN_NAMES
 
-__all__ = ["AccessConfig", "GivenConfig", "H5DataConfig", "SplitConfig", "conf_dir", "register"]
+__all__ = ["AccessConfig", "H5DataConfig", "SplitConfig", "conf_dir", "register"]
 
 _SCALARS = (bool, int, float, str)
 _CONFIGS: dict[Any, Any] = {}  # option class → its structured config
@@ -71,19 +71,14 @@ def _share(default: str, *, _parent_: DictConfig | None) -> float | None:
 OmegaConf.register_new_resolver("h5lightning.share", _share, replace=True)
 
 AccessConfig = _structured(Access, "AccessConfig")
-# Its keys are known, so that an override needs no "+", and a mistyped one is refused.
-GivenConfig: type[Any] = dataclasses.make_dataclass(
-    "GivenConfig",
-    [(name, Any, None) for name in GIVEN_NAMES],
-    namespace={"__module__": __name__, "__doc__": "What `Split.given` maps; None for no such split."},
-)
-_CONFIGS[get_type_hints(Split)["given"]] = GivenConfig
 SplitConfig = _structured(
     Split,
     "SplitConfig",
     val=f"${{h5lightning.share:{Split.val}}}",
     test=f"${{h5lightning.share:{Split.test}}}",
-    given=dataclasses.field(default_factory=GivenConfig),
+    # Its keys are known, so that an override needs no "+"; it is no structured config, which could not become the
+    # text "table:COLUMN".
+    given=dataclasses.field(default_factory=lambda: dict.fromkeys(GIVEN_NAMES)),
 )
 H5DataConfig = _structured(
     DataModuleOptions,

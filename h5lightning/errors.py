@@ -17,6 +17,7 @@ one message string, so that torch can raise it again in the main process as ``ex
     │   ├── MissingFieldError (KeyError)      the dataset or attribute of a field is not in the file
     │   └── UnsupportedFieldError (TypeError) the dataset of a field exists, but fits no tensor
     ├── SchemaError (ValueError)              files, or fields of one file, do not match each other
+    ├── TableError (ValueError)               the table beside the files cannot be read, or does not match the files
     ├── MissingDataError (ValueError)         values were never written, or are marked as missing
     ├── NonFiniteError (ValueError)           a field holds NaN or infinity, which was forbidden
     ├── SplitError (ValueError)               the requested split is not possible
@@ -60,6 +61,7 @@ __all__ = [
     "ShardingError",
     "SplitError",
     "SplitMismatchError",
+    "TableError",
     "UnsupportedFieldError",
     "WorkerError",
 ]
@@ -128,6 +130,10 @@ class UnsupportedFieldError(FieldError, TypeError):
 
 class SchemaError(H5LightningError, ValueError):
     """Files, or fields of one file, differ where they must agree."""
+
+
+class TableError(H5LightningError, ValueError):
+    """The table beside the files cannot be read, or its lines do not match files, series or rows."""
 
 
 class MissingDataError(H5LightningError, ValueError):

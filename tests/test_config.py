@@ -338,3 +338,15 @@ def test_boxes_ragged_fields_and_buckets_in_yaml(compose_data, tmp_path):
     assert len(batch["n"]) == 2
     assert len(batch["bag"]) == int(batch["n"].sum())
     dm.teardown("fit")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["data.split.given=table:split"], ["data.split={given: 'table:split'}"]],
+    ids=["override", "mapping"],
+)
+def test_a_column_of_a_table_may_give_the_split(compose_data, overrides):
+    config = compose_data("data.files=a.h5", "data.table={path: t.csv, file: slide}", *overrides)
+    dm = instantiate(config)
+    assert dm.hparams.split["given"] == "table:split"
+    assert dm.hparams.table["file"] == "slide"

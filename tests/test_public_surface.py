@@ -27,7 +27,11 @@ def signature(call) -> str:
 
 def lines_of_class(name: str, found: type) -> list[str]:
     lines = [f"{name}{signature(found)}"]
-    for member, value in sorted(vars(found).items()):
+    # A part of H5DataModule; the bases of other classes have members that users do not need.
+    parts = [base for base in found.__bases__ if base.__module__.startswith("h5lightning.datamodule.")]
+    for member, value in sorted(
+        {key: one for cls in (*parts, found) for key, one in vars(cls).items()}.items()
+    ):
         if member.startswith("_"):
             continue
         if isinstance(value, property):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.core.visible import visible
 from h5lightning.datamodule.decoding_costs import decoding_remarks
 from h5lightning.datamodule.distributed import (
     AttachedTrainer,
@@ -14,17 +20,21 @@ from h5lightning.datamodule.distributed import (
 )
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
-from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_reach
+from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_lines, recorded_reach
+from h5lightning.datamodule.run_classes import RunClasses
+from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
+from h5lightning.loading.passes.read_statistics import read_statistics
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
+from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -38,6 +48,9 @@ class DataLifecycle:
         self._trainer = trainer
         self._seed = RunSeed(options.seed)
         self._window = RunWindow(options.shuffle)
+        self._statistics = RunStatistics(options.normalize)
+        self._used: dict[str, UsedStatistics] | None = None  # as long as neither fields nor statistics change
+        self._classes = RunClasses()
         self._survey: DataSurvey | None = None
         self._data: PreparedData | None = None
         self._values: OrderValues | None = None  # of the training samples, read on rank 0
@@ -58,6 +71,64 @@ class DataLifecycle:
                 "the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it"
             )
         return self._data
+
+    @property
+    def statistics(self) -> dict[str, UsedStatistics]:
+        """Key → what normalises the field."""
+        self.complete(is_shared=False)
+        if self._used is None:
+            self._used = self._statistics.used(self.data.survey.fields)
+        return self._used
+
+    def complete(self, *, is_shared: bool = True) -> None:
+        """Read the statistics that are still needed.
+
+        Args:
+            is_shared: rank 0 reads them for all ranks, which all call this; else this process reads them.
+
+        Raises:
+            FieldError: a field has no number to compute statistics of.
+            BadFileError: a file cannot be read.
+        """
+        data = self.data
+        if not self._options.normalize:
+            return
+        lacking = self._statistics.lacking(data.survey.fields.spec()) if "train" in data.plan.parts else {}
+        if lacking:
+            read = partial(
+                self._read_statistics, {key: StatisticsRequest.of(one) for key, one in lacking.items()}
+            )
+            self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
+            self._normalize()
+
+    def class_counts(self, key: str) -> Int64Array:
+        """How often each category of a field occurs in the rows of the train split, ``(classes,)``.
+
+        Raises:
+            SplitError: there is no train split.
+        """
+        counts = self._read_statistics({key: StatisticsRequest(per="all")})[key].classes
+        assert counts is not None  # the caller knows that it has categories
+        return counts
+
+    def _read_statistics(self, requests: Mapping[str, StatisticsRequest]) -> dict[str, FieldStatistics]:
+        data, options = self.data, self._options
+        return read_statistics(
+            data.survey,
+            data.plan,
+            requests,
+            access=options.access,
+            reader=options.reader,
+            index_dir=options.index_dir,
+            threads=options.threads,
+        )
+
+    def _normalize(self) -> None:
+        """Normalise by the statistics that count now, and say where a scale is 1."""
+        data, self._used = self.data, None
+        data.normalize_by(self._statistics.known)
+        for remark in self._statistics.remarks(data.survey.fields):
+            rank_zero_warn(visible(remark))
 
     @property
     def shuffle(self) -> Shuffle:
@@ -82,7 +153,8 @@ class DataLifecycle:
         """Sentences about the order of training, and about what it decodes more than once."""
         bucket = self._options.shuffle.bucket
         about = f"Training batches have samples of similar {bucket!r}: those of {WINDOW_STEPS} steps are sorted by it"
-        return [*([] if bucket is None else [about]), *self.decoding_remarks()]
+        about_values = self._statistics.remarks(self.data.survey.fields)
+        return [*([] if bucket is None else [about]), *about_values, *self.decoding_remarks()]
 
     def scan(self) -> None:
         """Discover and scan the files, once."""
@@ -97,6 +169,9 @@ class DataLifecycle:
             self._prepare(batch_size)
         if self._restored is not None:
             self._continue(self._restored)
+        # In an evaluation, a Trainer loads the checkpoint and its statistics after this.
+        if stage in (None, "fit") or self._trainer() is None:
+            self.complete()
         if stage in (None, "fit") and self._values is None:
             self._share_values()
 
@@ -132,15 +207,19 @@ class DataLifecycle:
         survey, seed = from_first_rank(trainer, lambda: (self._survey or survey_files(options), self.seed))
         self._seed.keep(seed)
         self._survey = with_files_of_this_node(trainer, survey)
-        self._data = prepare(options, self._survey, seed)
+        self._data = prepare(options, self._classes.applied(self._survey), seed)
         facts = {"batch_size": batch_size, "tail": options.tail, "drop_last": options.drop_last}
         facts |= {"shuffle": to_plain(self.shuffle), "split": self._data.plan.fingerprint}
         check_agreement(trainer, facts)
 
     def _prepare_again(self) -> None:
-        """Split the same files with the seed that counts now."""
+        """Split the same files with the seed that counts now, and deliver the categories that count now."""
         data = self.data
-        self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
+        survey = self._classes.applied(self._survey or data.survey)
+        self._data, self._order = prepare(self._options, survey, self.seed, data.reader), None
+        if self._data.plan.fingerprint != data.plan.fingerprint:
+            self._statistics.forget_own()
+        self._normalize()
         if self._values is not None:
             self._share_values()
 
@@ -159,16 +238,22 @@ class DataLifecycle:
             self._restored = replace(self._restored, position=None)
         if self._window.begin_fit():
             self._order = None
-        if self._seed.begin_fit():
+        is_other_seed, are_other_classes = self._seed.begin_fit(), self._classes.begin_fit()
+        if self._data is not None and (is_other_seed or are_other_classes):
             self._prepare_again()
+        if self._statistics.begin_fit() and self._data is not None:
+            self._normalize()
 
     def _continue(self, saved: SavedRun) -> None:
         """Take over the seed of a saved run, compare its data with these, and continue at its position."""
         self._restored = None
-        if not self._continues:
+        if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
-        if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
+        is_other_seed = self._seed.take_over(saved.record.seed, is_kept=saved.is_own)
+        if self._classes.take_over(saved.record.classes, is_kept=saved.is_own) or is_other_seed:
             self._prepare_again()
+        if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
+            self._normalize()
         if self._continues:
             self._window.take_over(saved.record.shuffle, is_kept=saved.is_own)
             self._order = None
@@ -185,4 +270,7 @@ class DataLifecycle:
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=data.plain_split,
             reach=recorded_reach(data.survey.index),
+            lines=recorded_lines(data.survey.index, data.plan) if data.survey.has_line_series else ...,
+            normalize=self._statistics.to_plain(data.survey.fields),
+            classes=self._classes.to_plain(data.survey.fields),
         )

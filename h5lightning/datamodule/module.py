@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.datamodule.distributed import AttachedTrainer, given_share
+from h5lightning.datamodule.field_values import FieldValues
 from h5lightning.datamodule.lifecycle import DataLifecycle
 from h5lightning.datamodule.loaders import Loaders
 from h5lightning.datamodule.options import DataModuleOptions, plain_batch_size
@@ -33,7 +34,7 @@ __all__ = ["H5DataModule", "SampleLocation"]
 Loader: TypeAlias = DataLoader[Any] | list[Any]
 
 
-class H5DataModule(LightningDataModule):
+class H5DataModule(FieldValues, LightningDataModule):
     """Trains from HDF5 files: pattern in, batches out, safe with any number of ranks and workers.
 
     Batches are dicts of tensors ``{key: (N, …)}`` in native byte order. Everything works without a Trainer
@@ -176,6 +177,7 @@ class H5DataModule(LightningDataModule):
         Raises:
             ShardingError: there are too few samples, or nothing says which of several ranks this is.
         """
+        self._lifecycle.complete()
         if self.train_dataset is None:
             return []
         given = given_share(rank, world_size)
@@ -332,6 +334,7 @@ class H5DataModule(LightningDataModule):
         self._lifecycle.close()
 
     def _evaluation_loader(self, stage: str, rank: int | None, world_size: int | None) -> Loader:
+        self._lifecycle.complete()
         data, given = self._data, given_share(rank, world_size)
         if stage not in data.datasets:
             return []

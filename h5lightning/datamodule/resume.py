@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,12 +13,14 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
+from h5lightning.options import Normalize
 from h5lightning.options.checks import check_int, to_plain
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.reach import WholeReach
 from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.splitting.manifest import describe_difference
+from h5lightning.planning.splitting.split_plan import SplitPlan
 
 __all__ = [
     "RunRecord",
@@ -25,10 +28,12 @@ __all__ = [
     "SavedRun",
     "check_same_data",
     "differences_between_runs",
+    "recorded_lines",
     "recorded_reach",
 ]
 
 _VERSION = 2
+_LATER = ("reach", "lines", "normalize", "classes")  # came in a later version
 _VARIABLE = "PL_GLOBAL_SEED"
 
 
@@ -44,13 +49,16 @@ class RunRecord:
     reach: Any = (
         ...
     )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
+    lines: Any = ...  # a digest of the first rows of series that lines of a table make; ``...`` if none do
+    normalize: Any = ...  # key → how the field is normalised, with its statistics; ``...`` if none is
+    classes: Any = ...  # key → the names of its categories; ``...`` if no field has some
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
-        if self.reach is ...:
-            del record["reach"]  # as earlier versions wrote it
-        return {"version": _VERSION, "position": position.to_plain(), **record}
+        # What does not apply is left out, as earlier versions did.
+        said = {name: value for name, value in record.items() if value is not ... or name not in _LATER}
+        return {"version": _VERSION, "position": position.to_plain(), **said}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,10 @@ class SavedRun:
     def position_in(self, record: RunRecord, *, on_other_data: str) -> TrainingProgress | None:
         """Where training continues in a run with this record; None where it does not; see `check_same_data`."""
         differences = differences_between_runs(self.record, record)
-        check_same_data(differences, is_training=self.position is not None, on_other_data=on_other_data)
+        is_training = self.position is not None
+        if not is_training and self.record.normalize is ...:
+            differences.pop("normalize", None)  # it may have been normalised in another way
+        check_same_data(differences, is_training=is_training, on_other_data=on_other_data)
         return self.position.restarted() if self.position is not None and differences else self.position
 
 
@@ -111,6 +122,9 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
     if saved.reach != current.reach:
         before, now = _reach_text(saved.reach), _reach_text(current.reach)
         differences["steps"] = f"the steps of the fields needed {before}, now they need {now}"
+    if saved.lines != current.lines:
+        differences["lines"] = "lines of the table say other rows of the files"
+    differences["normalize"] = _normalize_difference(saved.normalize, current.normalize)
     explained = {name: text for name, text in differences.items() if text}
     if not explained and saved.order is not ... and saved.order != current.order:
         return {
@@ -129,6 +143,32 @@ def recorded_reach(index: SampleIndex) -> Any:
     return [int(np.max(reach.before)), int(np.max(reach.after))]
 
 
+def recorded_lines(index: SampleIndex, plan: SplitPlan) -> Any:
+    """The `RunRecord.lines` of a run whose series are lines of a table: where these begin, in the files of a split."""
+    series = np.flatnonzero(np.isin(index.series_file, plan.files))
+    starts = np.zeros(0, np.int64) if index.series_start is None else index.series_start[series]
+    return hashlib.blake2b(starts.astype("<i8").tobytes(), digest_size=16).hexdigest()
+
+
+def _normalize_difference(saved: Any, current: Any) -> str:
+    """What is normalised in another way; statistics may differ, and those of the checkpoint count."""
+    before, now = (
+        {} if one is ... else {key: {**how, "statistics": None, "shape": None} for key, how in one.items()}
+        for one in (saved, current)
+    )
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return "; ".join(
+        f"{key!r} was {_normalize_text(before.get(key))}, and is {_normalize_text(now.get(key))}"
+        for key in keys
+    )
+
+
+def _normalize_text(how: Mapping[str, Any] | None) -> str:
+    if how is None:
+        return "not normalised"
+    return f"normalised by {Normalize(how['kind'], how['per'], how['where'])}"
+
+
 def _reach_text(reach: Any) -> str:
     if reach is ...:
         return "the rows of the window"
@@ -144,9 +184,15 @@ def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_oth
 
     Raises:
         SplitMismatchError: training would continue with another split.
-        ResumeError: training would continue in another order.
+        ResumeError: training would continue in another order; or the model was trained with numbers that were
+            normalised in another way.
     """
     if not is_training:
+        if "normalize" in differences:
+            raise ResumeError(
+                f"the checkpoint was trained with numbers that were normalised in another way: field "
+                f"{differences['normalize']}. Use the same normalize= as that run"
+            )
         if "split" in differences:
             rank_zero_warn(visible(f"the checkpoint was trained with another split: {differences['split']}"))
         return

@@ -13,9 +13,11 @@ from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.bucket_sizes import length_sizes
 from h5lightning.loading.order_values import OrderValues
+from h5lightning.loading.passes.read_conditions import with_conditions
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
-from h5lightning.options import Access, Shuffle, Split
+from h5lightning.options import Access, Normalize, Shuffle, Split
+from h5lightning.planning.normalizing import check_normalized_keys
 from h5lightning.planning.sampling import Order, keeps_blocks, make_order
 from h5lightning.planning.sampling.window_size import fit_window
 from h5lightning.planning.sections import Section
@@ -24,6 +26,7 @@ from h5lightning.planning.splitting.apply_manifest import apply_manifest
 from h5lightning.planning.splitting.manifest import load_manifest, to_plain_split
 from h5lightning.planning.splitting.plan_split import check_samples, plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
+from h5lightning.planning.statistics import FieldStatistics
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -39,6 +42,7 @@ class PreparedData:
     survey: DataSurvey
     plan: SplitPlan
     datasets: Mapping[str, SampleDataset]  # for the stages that have samples
+    batch_readers: tuple[BatchReader, ...]  # of the datasets
     reader: Reader
     seed: int
     cache_bytes: int
@@ -49,6 +53,11 @@ class PreparedData:
     def plain_split(self) -> dict[str, Any]:
         """The split for checkpoints: packing that of a million series takes seconds."""
         return to_plain_split(self.plan, self.survey.index)
+
+    def normalize_by(self, statistics: Mapping[str, FieldStatistics]) -> None:
+        """Normalise the fields of all datasets by these statistics from now on."""
+        for reader in self.batch_readers:
+            reader.normalize_by(statistics)
 
     def keeps_blocks(self, shuffle: Shuffle) -> bool:
         """Whether the training samples come in block order, so that each chunk is decoded once."""
@@ -64,7 +73,8 @@ class PreparedData:
             # Tiles are as large as the window: what they decode counts, not what their samples hold.
             return None if boxes.total_bytes(index.rows_of_units, index.grid) <= cache_bytes else cache_bytes
         held = self.survey.decoded_chunks().held_window_bytes(cache_bytes)
-        rows = self.plan.parts["train"].rows if "train" in self.plan.parts else 0
+        part = self.plan.parts.get("train")
+        rows = 0 if part is None else part.rows if part.members is None else part.spanned_rows
         return None if held is None or rows * self.survey.row_layout().row_bytes <= held else held
 
     def fitted(self, shuffle: Shuffle) -> Shuffle:
@@ -101,24 +111,35 @@ class PreparedData:
 
 def survey_files(options: DataModuleOptions) -> DataSurvey:
     """Discover and scan the files of a DataModule, and plan its fields."""
-    return survey(
+    surveyed = survey(
         options.files,
         options.fields,
         options.samples,
         access=options.access,
         dtype=options.dtype,
         series=options.series,
+        table=options.table,
         keep_together=options.split.keep_together,
         given=options.split.given,
+        where=options.where,
         index_dir=options.index_dir,
         processes=options.num_workers or None,
+    )
+    return with_conditions(
+        surveyed, access=options.access, reader=options.reader, index_dir=options.index_dir
     )
 
 
 def prepare(
-    options: DataModuleOptions, survey: DataSurvey, seed: int, reader: Reader | None = None
+    options: DataModuleOptions,
+    survey: DataSurvey,
+    seed: int,
+    reader: Reader | None = None,
 ) -> PreparedData:
     """Split the files of a DataModule and make its datasets, and a reader unless there is one for this survey."""
+    if options.normalize:
+        keys = {*(options.fields or ()), *survey.fields.spec(), *survey.sections["predict"].fields.spec()}
+        check_normalized_keys(sorted(keys), options.normalize)
     if reader is None:
         processes = max(1, options.num_workers)
         pool = HandlePool(options.access, processes=processes, scanned_files=survey.scanned_files)
@@ -135,6 +156,7 @@ def prepare(
         transform=options.transform,
         batch_transform=options.batch_transform,
         provenance=options.provenance,
+        normalize=options.normalize,
     )
 
 
@@ -149,11 +171,13 @@ def assemble(
     transform: Mapping[str, Transforms] | None = None,
     batch_transform: Mapping[str, Transforms] | None = None,
     provenance: bool,
+    normalize: Mapping[str, Normalize] | None = None,
 ) -> PreparedData:
     """Split the files and make the datasets, all over one index and one reader; transforms are by stage.
 
     Raises:
         SplitError: the split cannot be made.
+        OptionError: a field that cannot be normalised.
     """
     plan, new_files, new_series = _plan(survey, split, seed)
 
@@ -164,7 +188,14 @@ def assemble(
         if id(section) not in readers:
             chunks, cuts = survey.chunk_layouts(section), plan.parts.values()
             readers[id(section)] = BatchReader(
-                section.index, section.fields, reader, access, chunks=chunks, parts=cuts, threads=threads
+                section.index,
+                section.fields,
+                reader,
+                access,
+                chunks=chunks,
+                parts=cuts,
+                normalize=normalize,
+                threads=threads,
             )
         return readers[id(section)]
 
@@ -183,7 +214,17 @@ def assemble(
         for stage in STAGES
         if stage in splits
     }
-    return PreparedData(survey, plan, datasets, reader, seed, access.cache_bytes, new_files, new_series)
+    return PreparedData(
+        survey,
+        plan,
+        datasets,
+        tuple(readers.values()),
+        reader,
+        seed,
+        access.cache_bytes,
+        new_files,
+        new_series,
+    )
 
 
 def _splits(survey: DataSurvey, plan: SplitPlan) -> dict[str, Selection]:

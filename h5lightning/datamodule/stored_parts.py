@@ -1,4 +1,4 @@
-"""How much of the stored values the samples of a split read, and how much no window holds."""
+"""How much of the stored values the samples of a split read, and how much no window holds or conditions leave out."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.options import Windows
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.fields import RowField
 from h5lightning.planning.grid import covered
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.passes.row_blocks import rows_index
 from h5lightning.planning.row_numbers import OfEntries
 from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.split_plan import Segments
 
-__all__ = ["decoded_bytes", "uncovered"]
+__all__ = ["decoded_bytes", "left_out_rows", "uncovered"]
 
 
 def decoded_bytes(part: Segments, section: Section) -> int:
@@ -28,25 +30,37 @@ def decoded_bytes(part: Segments, section: Section) -> int:
 def _decoded_bytes(part: Segments, plan: RowField, section: Section) -> int:
     if part.subset is None and isinstance(plan.row_numbers, OfEntries):
         return _entry_rows(part, plan.row_numbers, section.index) * plan.row_bytes
+    units = section.index.units
     if part.subset is None and plan.shapes is not None:
-        numbers = plan.shapes.shapes.prod(axis=1)[plan.shapes.of_unit[section.index.units[part.series]]]
-        return int(((part.stop - part.start) * numbers).sum()) * np.dtype(plan.stored).itemsize
+        numbers = plan.shapes.shapes.prod(axis=1)[plan.shapes.of_unit]
+        return _weighted_rows(part, numbers[units]) * np.dtype(plan.stored).itemsize
     lengths = section.fields.other_lengths
     if not isinstance(plan, BoxField) or not plan.other_axes or lengths is None or part.subset is not None:
         return part.rows * plan.decoded_row_bytes
     window = math.prod(plan.sizes[axis] for axis in plan.other_axes)
-    units = section.index.units[part.series]
-    entries = (part.stop - part.start) * lengths[units].prod(axis=1)
-    return int(entries.sum()) * (plan.row_bytes // window)
+    return _weighted_rows(part, lengths.prod(axis=1)[units]) * (plan.row_bytes // window)
+
+
+def _weighted_rows(part: Segments, weights: Int64Array) -> int:
+    """The rows of a part, each with the weight of its series, ``(series,)``."""
+    return sum(int(((runs.stop - runs.start) * weights[runs.series]).sum()) for runs in part.runs())
 
 
 def _entry_rows(part: Segments, numbers: OfEntries, index: SampleIndex) -> int:
     """Rows that the entries of an index hold, in a part of a split."""
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(numbers.index.lengths)])
-    first = numbers.index.first[index.units[part.series]]
+    first = numbers.index.first[index.units]
     if index.series_start is not None:
-        first = first + index.series_start[part.series]
-    return int((before[first + part.stop] - before[first + part.start]).sum())
+        first = first + index.series_start
+    return sum(
+        int((before[first[runs.series] + runs.stop] - before[first[runs.series] + runs.start]).sum())
+        for runs in part.runs()
+    )
+
+
+def left_out_rows(part: Segments, index: SampleIndex) -> int:
+    """How many rows of a part of a split conditions leave out."""
+    return 0 if index.filter is None else part.rows - len(part.selection(rows_index(index)))
 
 
 def uncovered(index: SampleIndex, stages: Iterable[str]) -> Iterable[str]:

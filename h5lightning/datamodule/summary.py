@@ -12,13 +12,13 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_text
-from h5lightning.datamodule.stored_parts import decoded_bytes, uncovered
+from h5lightning.datamodule.part_groups import groups_of_parts
+from h5lightning.datamodule.stored_parts import decoded_bytes, left_out_rows, uncovered
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.reach import WindowReach
 from h5lightning.planning.sections import Section
-from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.discovery.same_files import identical_files
@@ -42,6 +42,7 @@ class SplitSummary:
         groups: values of ``keep_together`` in it; None without such values.
         rows_without_window: rows at which no window starts, whatever the stride: the window would leave its series or
             its split there.
+        rows_left_out: rows that conditions of ``where`` leave out.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SplitSummary:
     reached: float | None
     groups: int | None = None
     rows_without_window: int = 0
+    rows_left_out: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Summary:
 
     Args:
         root: the directory that the names of files are relative to.
-        by: the unit that is never divided: ``file``, ``series``, ``block`` or ``sample``.
+        by: the unit that is never divided: ``file``, ``series``, ``block``, ``sample``, or ``group``: all rows of one
+            value.
         splits: one entry for each split.
         unused_rows: rows that are in no split: gaps, and the rows that a smaller train leaves.
         shared_files: files that have rows in more than one of train, val and test.
@@ -119,12 +122,8 @@ class Summary:
             yield f"In no split: {counted(self.unused_rows, 'row')}"
         if self.rows_in_no_series:
             yield f"In no series: {counted(self.rows_in_no_series, 'row')}"
-        without = {
-            split.name: split.rows_without_window for split in self.splits if split.rows_without_window
-        }
-        if without:
-            named = ", ".join(f"{name} {rows:,}" for name, rows in without.items())
-            yield f"Start no window: {counted(sum(without.values()), 'row')} ({named})"
+        yield from self._counted("Start no window", "rows_without_window")
+        yield from self._counted("Left out by where", "rows_left_out")
         groups = {split.name: split.groups for split in self.splits if split.groups is not None}
         if groups:
             yield f"Groups: {', '.join(f'{name} {count:,}' for name, count in groups.items())}"
@@ -142,6 +141,13 @@ class Summary:
         if self.new_series:
             yield f"New since the manifest: {counted(self.new_series, 'series')} of known files"
         yield from self.remarks
+
+    def _counted(self, what: str, name: str) -> Iterable[str]:
+        """A sentence about some rows of splits, if there are any."""
+        rows = {split.name: getattr(split, name) for split in self.splits if getattr(split, name)}
+        if rows:
+            named = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+            yield f"{what}: {counted(sum(rows.values()), 'row')} ({named})"
 
 
 def summarise(
@@ -170,7 +176,7 @@ def summarise(
     stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
     sections = {name: survey.sections[name] for name in stages}
     empty = _without_samples(survey, stages)
-    groups = _groups(survey, parts, keep_together)
+    groups = groups_of_parts(survey, parts, keep_together)
     unwritten = () if on_missing == "fill" else _unwritten_ends(survey)
     return Summary(
         root=index.root,
@@ -191,6 +197,7 @@ def summarise(
             *survey.fields.row_remarks,
             *survey.fields.remarks,
             *_joined(survey),
+            *survey.table_remarks,
             *_samples_of_stages(survey),
             *_uncovered(survey, stages),
             *unwritten,
@@ -243,6 +250,7 @@ def _split(
         reached=plan.reached.get(name),
         groups=None if groups is None else len(groups),
         rows_without_window=_rows_without_window(part, index),
+        rows_left_out=left_out_rows(part, index),
     )
 
 
@@ -265,7 +273,7 @@ def _rows_without_window(part: Segments, index: SampleIndex) -> int:
     if not isinstance(index.samples, Windows) or not isinstance(index.reach, WindowReach):
         return 0
     samples, reach = dataclasses.replace(index.samples, stride=1), dataclasses.replace(index.reach, stride=1)
-    dense = dataclasses.replace(index, samples=samples, given_reach=reach, grid=None)
+    dense = dataclasses.replace(index, samples=samples, given_reach=reach, grid=None, filter=None)
     return part.rows - len(part.selection(dense))
 
 
@@ -273,20 +281,6 @@ def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
     """Number of items that are in more than one of the sets."""
     times = Counter(item for items in sets for item in set(items))
     return sum(count > 1 for count in times.values())
-
-
-def _groups(survey: DataSurvey, parts: Parts, keep_together: str | None) -> dict[str, set[str | None]]:
-    """The values that keep files or series together, in each split."""
-    index, labels = survey.index, survey.labels
-    if keep_together is not None:
-        series = np.unique(np.concatenate([part.series for part in parts.values()]))
-        groups = Groups.of(keep_together, index, series, labels)
-        numbers = {name: np.unique(groups.group[part.series]) for name, part in parts.items()}
-        return {name: {groups.labels[one] for one in each.tolist()} for name, each in numbers.items()}
-    if labels is None:
-        return {}
-    units = {name: np.unique(index.units[part.series]) for name, part in parts.items()}
-    return {name: {labels[unit] for unit in each.tolist()} for name, each in units.items()}
 
 
 def _identical(survey: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:

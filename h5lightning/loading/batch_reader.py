@@ -18,8 +18,8 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError, MissingFieldError
 from h5lightning.loading.batch_buffers import BufferPool
+from h5lightning.loading.batch_delivery import BatchDelivery, FoundMissing
 from h5lightning.loading.fields.constant_cache import ConstantCache
-from h5lightning.loading.fields.field_delivery import FieldDelivery
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.image_threads import ImageThreads
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
@@ -30,15 +30,17 @@ from h5lightning.loading.fields.run_rows import RunRows
 from h5lightning.loading.ragged_batch import RaggedValues, ragged_part
 from h5lightning.loading.ragged_delivery import RaggedDelivery
 from h5lightning.loading.sample_starts import SampleStarts
-from h5lightning.options import Access
+from h5lightning.options import Access, Normalize
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.normalizing import normalized_fields, with_normalized_types
 from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
+from h5lightning.planning.statistics import FieldStatistics
 from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
@@ -65,10 +67,12 @@ class BatchReader:
         access: what to do with values that are not finite, and the size of caches.
         chunks: the fields whose chunks are decoded; without them, nothing is decoded ahead.
         parts: the parts of the splits, at whose borders padded windows end; without them, these end with their series.
+        normalize: key → how the numbers of the field are normalised; see `normalize_by`.
         threads: threads that decode images; None for one on each core.
 
     Attributes:
         starts: where the windows of samples begin.
+        fields: what a batch is made of, in the types that are delivered.
     """
 
     def __init__(
@@ -80,10 +84,12 @@ class BatchReader:
         *,
         chunks: Sequence[ChunkLayout] = (),
         parts: Iterable[Segments] = (),
+        normalize: Mapping[str, Normalize] | None = None,
         threads: int | None = None,
     ) -> None:
+        normalized = normalized_fields(fields, normalize or {})
         self.index = index
-        self.fields = fields
+        self.fields = with_normalized_types(fields, normalized)
         self.reader = reader
         self.access = access
         self._chunks = chunks
@@ -92,20 +98,35 @@ class BatchReader:
         runs = RunRows(reach.runs, self._paths) if isinstance(reach, RunReach) else None
         context = ReadContext(reader, self._constant_cache(), runs, images=ImageThreads(threads))
         self._context = context
-        read = [plan for plan in fields.plans if not isinstance(plan, DerivedField)]
+        read = [
+            normalized[plan.key].plan if plan.key in normalized else plan
+            for plan in fields.plans
+            if not isinstance(plan, DerivedField)
+        ]
         self._readers = {plan.key: make_field_reader(plan, context) for plan in read}
         self._lists = frozenset(key for key, one in self._readers.items() if one.is_list)
         self._derived = {plan.key: plan.of for plan in fields.plans if isinstance(plan, DerivedField)}
         self._ragged = frozenset(plan.key for plan in read if plan.ragged is not None)
         self._memory = BufferPool()
         self.starts = SampleStarts.of(index, fields, parts)
-        self._deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, access, self.starts, self._memory)
-            for key, one in self._readers.items()
-        }
+        self._delivery = BatchDelivery(self._readers, normalized, access, self.starts, self._memory)
+
+    def normalize_by(self, statistics: Mapping[str, FieldStatistics]) -> None:
+        """Normalise by these statistics from now on; see `BatchDelivery.normalize_by`."""
+        self._delivery.normalize_by(statistics)
+
+    @property
+    def lacks_statistics(self) -> bool:
+        """Whether a field is to be normalised, and its statistics are not known."""
+        return self._delivery.lacks_statistics
 
     def read(
-        self, ids: npt.ArrayLike, keys: Sequence[str] | None = None, *, draws: SampleDraws | None = None
+        self,
+        ids: npt.ArrayLike,
+        keys: Sequence[str] | None = None,
+        *,
+        draws: SampleDraws | None = None,
+        is_raw: bool = False,
     ) -> Batch:
         """The fields of samples, in the order of the ids.
 
@@ -113,6 +134,7 @@ class BatchReader:
             ids: numbers of the samples in the index, ``(N,)``.
             keys: the fields to read; None for all.
             draws: what is drawn for each sample; None where nothing is drawn.
+            is_raw: convert numbers that are normalised, and do not normalise them.
 
         Returns:
             Key → tensor ``(N, …)``, owned by the caller; `RaggedValues` of a field whose samples may have different
@@ -141,7 +163,7 @@ class BatchReader:
         arrays = {key: value.numpy() if key not in self._lists else value for key, value in batch.items()}
         self._fill(readers, arrays, located, numbers)
         ragged = {key: RaggedValues(batch[key], layout) for key, layout in layouts.items()}
-        return self._delivered(batch | ragged if ragged else batch, located, numbers)
+        return self._delivered(batch | ragged if ragged else batch, located, numbers, is_raw=is_raw)
 
     def read_neighbours(
         self, ids: Int64Array, batch_size: int, draws: SampleDraws | None = None
@@ -311,26 +333,19 @@ class BatchReader:
                 continue
             stored = one.buffer_for(located, one.stored_dtype)
             self._read([one], {one.key: stored}, located)
-            lost = self._deliveries[one.key].first_lost(stored, ids, one.layout(located), located.draws)
+            lost = self._delivery.first_lost(one, stored, ids, located)
             if lost is not None:
                 return lost
         return FieldError("a value is beyond the largest one of the type that it is delivered in")
 
-    def _delivered(self, batch: Batch, located: LocatedBatch, ids: Int64Array) -> Batch:
+    def _delivered(
+        self, batch: Batch, located: LocatedBatch, ids: Int64Array, *, is_raw: bool = False
+    ) -> Batch:
         """The batch with its last checks and conversions; ``located`` are its samples, and maybe neighbours."""
-        for key, value in batch.items():
-            delivery = self._deliveries[key]
-            if key in self._lists:
-                batch[key] = value.tolist()
-            elif delivery.is_needed:
-                is_ragged = key in self._ragged
-                tensor, layout = (value.flat, value.layout) if is_ragged else (value, None)
-                if delivery.has_missing(tensor.numpy()):
-                    raise self._missing(self._readers[key].plan, located)
-                tensor = delivery.deliver(tensor, ids, layout, located.draws)
-                batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
-        self.starts.put_zeros(batch, ids, located.draws)
-        return batch
+        try:
+            return self._delivery.deliver(batch, located, ids, is_raw=is_raw)
+        except FoundMissing as found:
+            raise self._missing(found.plan, located) from None
 
     def _constant_cache(self) -> ConstantCache:
         return ConstantCache(self.access.cache_bytes, len(self.index.rows_of_units))

@@ -7,15 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from h5lightning.errors import SplitError
 from h5lightning.loading.batch_reader import BatchReader
+from h5lightning.loading.passes.read_conditions import with_conditions
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import TransformOption, Transforms
-from h5lightning.options import Access, Field, Samples
+from h5lightning.options import Access, Field, Samples, Table
 from h5lightning.options.checks import check_bool, check_int, check_text, to_plain
-from h5lightning.options.coerce import SeriesOption, coerce, coerce_fields, coerce_one_samples, coerce_series
+from h5lightning.options.coerce import (
+    SeriesOption,
+    coerce,
+    coerce_fields,
+    coerce_one_samples,
+    coerce_series,
+    coerce_table,
+)
+from h5lightning.options.where import coerce_where
 from h5lightning.planning.fields import check_dtype
-from h5lightning.planning.index import SampleRanges
+from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.selection import Selection
+from h5lightning.planning.splitting.split_plan import Segments
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.survey import Files, survey
@@ -41,6 +52,9 @@ class H5Dataset(SampleDataset):
         series: what a series is, whose border no window crosses: `Series`, or a mapping with its keys. ``file``: each
             file, even if a table in it divides its rows into episodes. None: each file too, but then `Windows` are an
             error if there is such a table. A ``*`` in the paths of the fields makes each match a series.
+        where: key of a field, or path → which rows count: ``"finite"``, ``(low, below)``, a list of values, or True for
+            a mask. A sample counts only if all rows that it reads do.
+        table: a `Table` beside the files, or a mapping with its keys.
 
     Raises:
         H5LightningError: a problem of the files, or of the options.
@@ -66,6 +80,8 @@ class H5Dataset(SampleDataset):
         seed: int = 0,
         index_dir: str | None = None,
         series: SeriesOption | Mapping[str, Any] = None,
+        table: Table | Mapping[str, Any] | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> None:
         check_dtype(dtype)
         seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
@@ -80,10 +96,12 @@ class H5Dataset(SampleDataset):
             access=options,
             dtype=dtype,
             series=coerce_series(series),
+            table=coerce_table(table),
+            where=coerce_where(where),
             index_dir=index_dir,
         )
+        surveyed = with_conditions(surveyed, access=options, reader=reader, index_dir=index_dir)
         pool = HandlePool(options, scanned_files=surveyed.scanned_files)
-        everything = SampleRanges(np.zeros(1, np.int64), np.asarray([len(surveyed.index)], np.int64))
         super().__init__(
             BatchReader(
                 surveyed.index,
@@ -92,10 +110,22 @@ class H5Dataset(SampleDataset):
                 options,
                 chunks=surveyed.chunk_layouts(surveyed.sections["train"]),
             ),
-            Selection(everything),
+            _everything(surveyed.index),
             stage="train",
             transform=Transforms.of(transform, "train"),
             batch_transform=Transforms.of(batch_transform, "train", "batch_transform"),
             provenance=provenance,
             seed=seed,
         )
+
+
+def _everything(index: SampleIndex) -> Selection:
+    """All samples that conditions do not leave out."""
+    if index.filter is None:
+        return Selection(SampleRanges(np.zeros(1, np.int64), np.asarray([len(index)], np.int64)))
+    found = Segments.of_series(index, np.arange(len(index.series_rows))).selection(index)
+    if len(index) and not len(found):
+        raise SplitError(
+            f"each of the {len(index):,} samples reads a row that 'where' leaves out: loosen the conditions"
+        )
+    return found

@@ -73,7 +73,7 @@ def read_numbers(dataset: SampleDataset, key: str, purpose: str) -> npt.NDArray[
     with progress_bar(f"reading {key!r} {purpose}", size) as advance:
         for start in range(0, size, _AT_ONCE):
             positions = np.arange(start, min(start + _AT_ONCE, size))
-            value = dataset.read_batch(positions, [key])[key]
+            value = dataset.read_values(positions, [key])[key]
             # NumPy has no bfloat16, and a batch's memory is recycled.
             wide = value.double() if value.is_floating_point() else value
             parts.append(wide.numpy().reshape(-1).copy())

@@ -135,10 +135,8 @@ class SampleDataset(Dataset[dict[str, Any]]):
         if not self._finisher.has_transforms:
             return spec
         modes = {plan.key: plan.ragged.mode for plan in self._batches.fields.plans if plan.ragged is not None}
-        return {
-            key: delivered_spec(value, spec.get(key), modes.get(key))
-            for key, value in self.read_batch([0]).items()
-        }
+        batch = self._read(self.sample_ids([0]), None, is_raw=self._batches.lacks_statistics)
+        return {key: delivered_spec(value, spec.get(key), modes.get(key)) for key, value in batch.items()}
 
     def __len__(self) -> int:
         return len(self._selection)
@@ -228,33 +226,33 @@ class SampleDataset(Dataset[dict[str, Any]]):
             See `read_batch`.
 
         Raises:
-            TypeError: masks, floats, or anything else that is not a list of numbers.
-            IndexError: an id outside of the index, or of a sample that is not in this dataset.
-            H5LightningError: a file cannot be read, or values that the options forbid.
+            IndexError: an id outside of the index, or of a sample that is not in this dataset; else see `read_batch`.
         """
         numbers = to_numbers(ids, "ids")
         where = (self._sections or self.index).locate(numbers)
         absent = np.flatnonzero(self._selection.positions(numbers) < 0)
         if absent.size:
-            first, index = int(absent[0]), self.index
-            file, row = index.path(int(where.file[first])), int(where.row[first])
-            home = home_of(int(numbers[first]), self._splits, self._sections)
-            raise IndexError(
-                f"id {numbers[first]} (row {row} of {file}) is not in this dataset, {self.stage!r}, but {home}"
-            )
+            first, number = int(absent[0]), int(numbers[absent[0]])
+            row = f"row {where.row[first]} of {self.index.path(int(where.file[first]))}"
+            home = home_of(number, self._splits, self._sections)
+            raise IndexError(f"id {number} ({row}) is not in this dataset, {self.stage!r}, but {home}")
         return self._read(numbers, keys)
 
-    def _read(self, numbers: Int64Array, keys: Sequence[str] | None) -> dict[str, Any]:
+    def _read(self, numbers: Int64Array, keys: Sequence[str] | None, is_raw: bool = False) -> dict[str, Any]:
         if isinstance(keys, str):
             raise TypeError(f"keys must list fields, such as [{keys!r}]; found the text {keys!r}")
         # To ask for the epoch takes 6 µs.
         finisher = self._finisher
         is_asked = finisher.is_drawn or (keys is None and finisher.has_transforms)
         epoch = self.epoch if is_asked else 0
-        batch = self._batches.read(numbers, keys, draws=finisher.draws(epoch))
+        batch = self._batches.read(numbers, keys, draws=finisher.draws(epoch), is_raw=is_raw)
         if keys is None:
             return self.finish(batch, numbers, epoch)
         return finisher.ragged.combined(batch, numbers, keys) if finisher.ragged else batch
+
+    def read_values(self, positions: Numbers, keys: Sequence[str]) -> dict[str, Any]:
+        """The values of some fields as the files mean them, without normalising; see `read_batch`."""
+        return self._read(self.sample_ids(positions), keys, is_raw=True)
 
     def read_request(self, request: BatchRequest) -> dict[str, Any]:
         """The batch that a loader requests; see `read_batch`."""

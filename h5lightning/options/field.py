@@ -139,7 +139,10 @@ class Field:
             "Field('x', constant=True, decode='cf')"
         """
         items = dataclasses.fields(Field)
-        options = {item.name: _listed(getattr(self, item.name)) for item in items} | changes
+        options = {item.name: _listed(getattr(self, item.name)) for item in items}
+        if isinstance(self.categories, tuple):
+            options["categories"] = list(self.categories)
+        options |= changes
         defaults = {item.name: item.default for item in items}
         path = options.pop("path")
         arguments = [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
@@ -153,9 +156,10 @@ class Field:
     def parts(self) -> tuple[SingleField, ...]:
         """The field of each dataset and column that it is made of; of one alone, where there is no list.
 
-        None for the padding or the lengths of another field, which are made of no dataset.
+        None for the padding or the lengths of another field, and for columns of the table beside the files, which are
+        made of no dataset.
         """
-        if self.derived_from is not None:
+        if self.derived_from is not None or self.table_columns:
             return ()
         paths = (self.path,) if isinstance(self.path, str) else self.path
         members = (self.member,) if self.member is None or isinstance(self.member, str) else self.member
@@ -186,9 +190,11 @@ class Field:
         return self._after(_LENGTH)
 
     @property
-    def table_column(self) -> str | None:
-        """The column of the table beside the files (``table:COLUMN``); else None."""
-        return self._after(_TABLE)
+    def table_columns(self) -> tuple[str, ...]:
+        """The columns of the table beside the files that it is made of (``table:COLUMN``); none for other fields."""
+        paths = (self.path,) if isinstance(self.path, str) else self.path
+        is_table = self.attr is None and all(path.startswith(_TABLE) for path in paths)
+        return tuple(path.removeprefix(_TABLE) for path in paths) if is_table else ()
 
     @property
     def derived_from(self) -> str | None:
@@ -246,6 +252,7 @@ class Field:
             )
         if self.constant and self.steps:
             raise OptionError(f"the constant field {_listed(self.path)!r} has no sample axis: remove steps")
+        self._check_table()
         if self.attr is not None and self.is_list:
             raise OptionError(
                 f"the attribute {self.attr!r} can be of one object: found the paths {_listed(self.path)!r}. Make a "
@@ -268,6 +275,22 @@ class Field:
                 f"field.join={self.join!r} is for a list of paths or members: found path={self.path!r}, "
                 f"member={self.member!r}"
             )
+
+    def _check_table(self) -> None:
+        """Raise `OptionError` for columns of a table with options of datasets, or in one list with datasets."""
+        if not self.table_columns:
+            paths = () if isinstance(self.path, str) or self.attr is not None else self.path
+            if any(path.startswith(_TABLE) for path in paths):
+                raise OptionError(
+                    f"field {_listed(self.path)!r}: a list holds datasets, or columns of the table. Make a field of "
+                    "each, and join them in a transform"
+                )
+            return
+        for name in ("constant", "member", "axis", "series_axis", "extra_rows", "index", "decode"):
+            if getattr(self, name) not in (None, False, 0):
+                raise OptionError(
+                    f"field {_listed(self.path)!r} is a column of the table, which has no {name}: remove it"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,5 +349,5 @@ def _category_list(values: object) -> tuple[str | int, ...]:
 
 def _listed(value: object) -> object:
     """A tuple of names as the list that users write; anything else as it is."""
-    is_names = isinstance(value, tuple) and all(isinstance(one, (str, int)) for one in value)
+    is_names = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
     return list(value) if is_names and isinstance(value, tuple) else value

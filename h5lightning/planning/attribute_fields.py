@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from h5lightning.planning.ragged_fields import RaggedAttributeField
 from h5lightning.planning.ragged_planning import SampleShape, ragged_of
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
-__all__ = ["plan_attribute"]
+__all__ = ["AttributeValues", "attribute_values", "described_attribute", "plan_attribute"]
 
 Array = npt.NDArray[Any]
 
@@ -36,20 +36,15 @@ def plan_attribute(
         FieldError: a value that the delivered type cannot hold.
     """
     catalog = compared.catalog
-    # Few units have attributes of their own: each distinct set is looked at once, in its first unit.
-    _, first, number_of = distinct(catalog.distinct_attrs[1][compared.files])
-    order = np.argsort(first)
-    files = compared.files[first[order]].tolist()
-    values = [_value(compared, key, field, file) for file in files]
-    _check_shapes(compared, key, field, files, values)
+    order, files, values, number_of = attribute_values(compared, key, field)
     delivered = compared.delivered_dtype(key, field, common_type(values).str)
     of_number: list[Array] = [values[0]] * len(values)
-    for number, file, value in zip(order.tolist(), files, values, strict=True):
+    for number, file, value in zip(order, files, values, strict=True):
         lost, of_number[number] = _converted(value, delivered)
         if lost:
             raise FieldError(
-                f"field {key!r}: {_described(field)} in {catalog.where(file)} is {lost}, which {delivered} cannot "
-                f"hold. {_remedy(field, values, is_said=bool(field.dtype or compared.dtype))}"
+                f"field {key!r}: {described_attribute(field)} in {catalog.where(file)} is {lost}, which {delivered} "
+                f"cannot hold. {_remedy(field, values, is_said=bool(field.dtype or compared.dtype))}"
             )
     if field.ragged != "error":
         return _ragged(compared, key, field, delivered, of_number, number_of)
@@ -58,6 +53,33 @@ def plan_attribute(
     table[compared.files] = np.stack(of_number)[number_of]
     spec, forms = FieldSpec(shape, delivered), (StoredForm(table.dtype.str),)
     return AttributeField(key=key, path=field.path, spec=spec, forms=forms, values=table)
+
+
+class AttributeValues(NamedTuple):
+    """The distinct values of an attribute, in the order in which files have them first.
+
+    Args:
+        order: the number of each.
+        files: the first file that has it.
+        values: the values.
+        number_of: the number of the value of each file.
+    """
+
+    order: list[int]
+    files: list[int]
+    values: list[Array]
+    number_of: Int64Array
+
+
+def attribute_values(compared: ComparedFiles, key: str, field: SingleField) -> AttributeValues:
+    """The values of an attribute in the files that must agree; errors are those of `plan_attribute`."""
+    # Few units have attributes of their own: each distinct set is looked at once, in its first unit.
+    _, first, number_of = distinct(compared.catalog.distinct_attrs[1][compared.files])
+    order = np.argsort(first)
+    files = compared.files[first[order]].tolist()
+    values = [_value(compared, key, field, file) for file in files]
+    _check_shapes(compared, key, field, files, values)
+    return AttributeValues(order.tolist(), files, values, number_of)
 
 
 def _check_shapes(
@@ -69,7 +91,7 @@ def _check_shapes(
         if value.shape != shape and (field.ragged == "error" or value.ndim != len(shape)):
             remedy = f". {field.text(ragged='list')} delivers values of different shapes"
             raise SchemaError(
-                f"field {key!r}: {_described(field)} in {where(file)} has shape {value.shape}, "
+                f"field {key!r}: {described_attribute(field)} in {where(file)} has shape {value.shape}, "
                 f"expected {shape} as in {where(files[0])}{remedy if value.ndim == len(shape) else ''}"
             )
 
@@ -106,12 +128,13 @@ def _value(compared: ComparedFiles, key: str, field: SingleField, file: int) -> 
     where = compared.catalog.where(file)
     if name not in attrs:
         near = did_you_mean(field.attr, compared.attrs_in(file, field.path))
-        raise MissingFieldError(f"field {key!r}: {where} lacks {_described(field)}{near}")
+        raise MissingFieldError(f"field {key!r}: {where} lacks {described_attribute(field)}{near}")
     value = as_array(attrs[name])
-    if value.dtype.kind not in "biuf":
+    if value.dtype.kind not in ("biuf" if field.categories is None else "biufU"):
         raise UnsupportedFieldError(
-            f"field {key!r}: {_described(field)} in {where} is {untyped(attrs[name])!r}, no tensor "
-            "can hold it; numbers can be fields, text can be used by split.keep_together='attr:NAME'"
+            f"field {key!r}: {described_attribute(field)} in {where} is {untyped(attrs[name])!r}, no tensor "
+            f"can hold it; numbers can be fields, {field.text(categories=True)} delivers the number of the category of "
+            "text, and split.keep_together='attr:NAME' can use it"
         )
     return value
 
@@ -140,5 +163,6 @@ def _remedy(field: SingleField, values: list[Array], *, is_said: bool) -> str:
     return f"Files hold it in different types: {wide} chooses one"
 
 
-def _described(field: SingleField) -> str:
+def described_attribute(field: SingleField) -> str:
+    """The attribute of a field, for messages."""
     return f"the attribute {field.attr!r}{f' of {field.path!r}' if field.path else ''}"

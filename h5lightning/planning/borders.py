@@ -112,7 +112,11 @@ class Borders(Frozen):
             first_row, ends = index.runs.first_rows, np.cumsum(index.runs.run_rows)
         cuts = [np.zeros(1, np.int64), ends]
         for part in parts:
-            starts, stops = (first_row[part.series] + rows for rows in (part.start, part.stop))
+            edges = [
+                np.stack([first_row[runs.series] + row for row in (runs.start, runs.stop)])
+                for runs in part.runs()
+            ]
+            starts, stops = np.concatenate([np.zeros((2, 0), np.int64), *edges], axis=1)
             # Where one file of the part goes on in the next one, there is no border.
             cuts += [np.setdiff1d(starts, stops), np.setdiff1d(stops, starts)]
         every = np.unique(np.concatenate(cuts))

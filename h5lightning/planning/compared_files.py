@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +23,13 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
+from h5lightning.planning.categories import as_classes, check_read, refusal_remedy, row_values_of
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
 from h5lightning.planning.encoded_field import Encoded, FirstBytes
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.row_index import row_index_of
+from h5lightning.planning.values.categories import Categories
 from h5lightning.planning.values.conversions import wider_type
 
 __all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column", "no_first_bytes"]
@@ -45,7 +47,12 @@ def no_first_bytes(key: str, field: SingleField, encoded: Encoded, units: Int64A
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedFiles:
-    """The files that must agree in each field, and what the user said; see `plan_fields`."""
+    """The files that must agree in each field, and what the user said; see `plan_fields`.
+
+    Args:
+        categories: the categories of each field that has some.
+        checks_rows: whether a row without a category is an error now, and not only when it is delivered.
+    """
 
     catalog: Catalog
     files: Int64Array
@@ -53,6 +60,8 @@ class ComparedFiles:
     on_missing: str
     names_in: NameList
     attrs_in: AttributeList
+    categories: Mapping[str, Categories] = dataclasses.field(default_factory=dict)
+    checks_rows: bool = True
     first_bytes: FirstBytes = no_first_bytes
     _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
@@ -166,10 +175,17 @@ class ComparedFiles:
             raise MissingFieldError(
                 f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
             )
+        dtype = dataset.dtype
+        if field.categories is not None:
+            check_read(self.catalog, key, field, file)
+            values = row_values_of(self.catalog, field)
+            is_known = values is not None and bool(values.has_rows[file])
+            dataset = as_classes(dataset, field, is_known=is_known)
         dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
-            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")
+            more = refusal_remedy(field, dtype, refusal)
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}{more}")
         if not dataset.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
@@ -202,7 +218,10 @@ def _remedy_of(
             )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
-        return f"One code means different things: write all files with one list. {stored_remedy(field)}"
+        return (
+            f"One code means different things: {field.text(categories=True)} gives each name one number in all files; "
+            f"{stored_remedy(field)}; or write all files with one list"
+        )
     types = [schema.element(field.member) or schema.dtype for schema in (dataset, expected)]
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
 
@@ -245,6 +264,7 @@ def check_column(what: str, field: SingleField, schema: DatasetSchema) -> None:
         raise UnsupportedFieldError(
             f"{what}: the column {field.member!r} ({_type_text(column)}) {column.refusal}. "
             f"Columns that can be fields: {_listed(list(map(member_text, schema.columns)))}"
+            f"{refusal_remedy(field, column.dtype, column.refusal)}"
         )
 
 

@@ -14,6 +14,7 @@ from h5lightning.options import Field, Rows, Samples, SingleField, Whole, Window
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.box_planning import plan_box
+from h5lightning.planning.category_planning import plan_classes
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
     check_encodings,
@@ -48,7 +49,7 @@ from h5lightning.planning.row_numbers import IN_SERIES, AlongAxes
 from h5lightning.planning.row_runs import EntryRuns
 from h5lightning.planning.series.axes import row_numbers_of
 
-__all__ = ["plan_constant", "plan_of_series", "plan_padding", "plan_rows"]
+__all__ = ["plan_constant", "plan_of_series", "plan_padding", "plan_rows", "rows_of_samples"]
 
 
 def plan_rows(
@@ -73,7 +74,7 @@ def plan_rows(
     shapes = None if is_box or field.is_encoded else row_shapes(compared, key, field)
     # A list of bytes takes any number of rows.
     of_any_length = replace(field, ragged="list") if field.decode == BYTES else field
-    rows = _rows(compared, key, of_any_length, samples, lengths, extra_rows)
+    rows = rows_of_samples(compared, key, of_any_length, samples, lengths, extra_rows)
     stored["steps"] = rows.steps
     if field.is_encoded:
         return plan_encoded(compared, key, field, samples, rows, stored | {"row_numbers": row_numbers})
@@ -129,6 +130,8 @@ def _stored(
     """Arguments of `StoredField` but the shape, and what is delivered: the type, and names of the values."""
     stored: dict[str, Any]
     catalog, files = compared.catalog, compared.files
+    if field.categories is not None:
+        return plan_classes(compared, key, field)
     if field.is_encoded:
         stored = {"key": key, "path": field.path, "member": field.member, "asked": field}
         return stored | {"forms": (StoredForm("|u1"),)}, (encoded_dtype(field), None)
@@ -143,7 +146,7 @@ def _stored(
     return stored, (delivered[0], classes)
 
 
-def _rows(
+def rows_of_samples(
     compared: ComparedFiles,
     key: str,
     field: SingleField,
@@ -151,7 +154,16 @@ def _rows(
     lengths: Int64Array,
     extra_rows: int | Int64Array,
 ) -> FieldRows:
-    """The rows of each sample of a field; ``lengths`` are those of each unit of the catalog."""
+    """The rows of each sample of a field.
+
+    Args:
+        compared: the files.
+        key: the field's key.
+        field: the field.
+        samples: how samples lie in a series.
+        lengths: rows of each unit of the catalog.
+        extra_rows: the rows of the field beyond those.
+    """
     if field.index is not None:
         if not isinstance(samples, Rows):
             raise OptionError(

@@ -20,6 +20,8 @@ from h5lightning.planning.attribute_fields import plan_attribute
 from h5lightning.planning.box_planning import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.categories import find_categories
+from h5lightning.planning.category_attributes import plan_category_attribute
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList, no_first_bytes
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
@@ -40,6 +42,7 @@ from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_pos
 from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
 from h5lightning.planning.series.row_index import OtherRows, check_row_index, deciding_field
+from h5lightning.planning.values.categories import Categories
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -60,6 +63,8 @@ def plan_fields(
     names_in: NameList = lambda _: (),
     attrs_in: AttributeList = lambda _, __: (),
     difference_of: DifferenceOf = lambda _, __, ___: "",
+    categories: Mapping[str, Categories] | None = None,
+    checks_rows: bool = True,
     first_bytes: FirstBytes = no_first_bytes,
 ) -> Fields:
     """Plan each field; all files must agree in it.
@@ -77,6 +82,8 @@ def plan_fields(
         names_in: the datasets of a file, for the error of a missing one.
         attrs_in: the attributes of an object in a file, for the error of a missing one.
         difference_of: the first difference between two files in a dataset, for an error.
+        categories: the categories of fields, where others than these files say them, as those of training.
+        checks_rows: whether a row without a category is an error now, and not only when it is delivered.
         first_bytes: reads the first image of files, which tells the size of all images.
 
     Raises:
@@ -92,7 +99,18 @@ def plan_fields(
     _check_series(chosen, samples, series)
     chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
-    compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in, first_bytes)
+    found = find_categories(catalog, chosen, files, categories or {})
+    compared = ComparedFiles(
+        catalog,
+        files,
+        dtype,
+        on_missing,
+        names_in,
+        attrs_in,
+        categories=found,
+        checks_rows=checks_rows,
+        first_bytes=first_bytes,
+    )
     lengths, remarks = _lengths(compared, chosen, allow_empty=allow_empty)
     if isinstance(series, Series) and series.tables:
         path = next(field.index or field.path for _, field in single_fields(chosen) if has_rows(field))
@@ -145,7 +163,8 @@ def _check_joined_shapes(plans: Sequence[FieldPlan], samples: Samples, series: S
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant and field.derived_from is None
+    is_made = field.derived_from is not None or bool(field.table_columns)
+    return field.attr is None and not field.constant and not is_made
 
 
 def _plans(
@@ -154,11 +173,12 @@ def _plans(
     plans = {
         key: _plan(compared, key, field, samples, lengths)
         for key, field in fields.items()
-        if field.derived_from is None
+        if field.derived_from is None and not field.table_columns
     }
     return tuple(
         plans[key] if key in plans else _plan_told(key, field, plans, samples)
         for key, field in fields.items()
+        if not field.table_columns  # planned when the lines of series are known
     )
 
 
@@ -178,7 +198,8 @@ def _plan(
 ) -> FieldPlan:
     parts = field.parts()
     if field.attr is not None:
-        return plan_attribute(compared, key, parts[0])
+        plan = plan_attribute if field.categories is None else plan_category_attribute
+        return plan(compared, key, parts[0])
     stored = [_plan_stored(compared, key, part, samples, lengths) for part in parts]
     return plan_joined(key, field, stored) if field.is_list else stored[0]
 

@@ -6,19 +6,24 @@ A kind of field is a class. Here it is data; `h5lightning.loading.fields` has th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.field_spec import FieldSpec, StoredForm
+from h5lightning.planning.kept_rows import KeptRows
 from h5lightning.planning.ragged import Ragged, RowShapes
 from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
+from h5lightning.planning.values.categories import Categories
 
 __all__ = [
     "AttributeField",
@@ -39,55 +44,6 @@ __all__ = [
 _MOST_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
-    """What a model sees of a field.
-
-    Args:
-        shape: shape of one sample, without the batch axis; None along an axis whose length varies.
-        dtype: name of the tensor's type, such as ``float32``.
-        classes: names of the values, where the field has categories.
-        columns: names of what a list joins, one for each entry of the joined axis: paths; of columns, their names,
-            after the path if there are several paths. A dataset of several entries numbers them: ``u[0]``, ``u[1]``.
-            None for a field that is no list.
-    """
-
-    shape: tuple[int | None, ...]
-    dtype: str
-    classes: tuple[str, ...] | None = None
-    columns: tuple[str, ...] | None = None
-
-    @property
-    def varies(self) -> bool:
-        """Whether samples have different shapes."""
-        return None in self.shape
-
-    @property
-    def fixed_shape(self) -> tuple[int, ...]:
-        """The shape of all samples.
-
-        Raises:
-            ValueError: a length varies.
-        """
-        lengths = tuple(length for length in self.shape if length is not None)
-        if len(lengths) < len(self.shape):
-            raise ValueError(f"the samples have different shapes: {self.shape}")
-        return lengths
-
-
-@dataclass(frozen=True, slots=True)
-class StoredForm:
-    """One of the ways in which files store a field.
-
-    Args:
-        dtype: NumPy type string of the stored elements.
-        encoding: how stored numbers represent values, where they must be checked or decoded; else None.
-    """
-
-    dtype: str
-    encoding: Encoding | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FieldPlan(Frozen):
     """How one field of a batch is made.
@@ -100,6 +56,7 @@ class FieldPlan(Frozen):
         form_of: which of the forms each file has, ``(files,)``; None where all have the first.
         is_decoded: deliver decoded values instead of the stored numbers.
         ragged: how samples of different shapes are delivered; None where all have one shape.
+        categories: the categories whose numbers are delivered; None to deliver values.
     """
 
     key: str
@@ -109,6 +66,7 @@ class FieldPlan(Frozen):
     form_of: npt.NDArray[np.int32] | None = None
     is_decoded: bool = False
     ragged: Ragged | None = None
+    categories: Categories | None = None
 
     @property
     def stored(self) -> str:
@@ -119,29 +77,43 @@ class FieldPlan(Frozen):
     def is_uniform(self) -> bool:
         """Whether all files store it alike, and stored numbers are delivered; `mask` may forbid some of them."""
         is_plain = self.forms[0].encoding is None or self.mask is not None
-        return len(self.forms) == 1 and is_plain and not self.is_decoded
+        return len(self.forms) == 1 and is_plain and not self.is_decoded and self.categories is None
 
     @property
     def is_floating(self) -> bool:
         """Whether what is delivered can be NaN or infinite."""
+        if self.categories is not None:
+            return False
         return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
 
     @property
     def mask(self) -> Encoding | None:
         """Which of the delivered numbers represent missing values, if the numbers themselves show it."""
         form = self.forms[0]
-        is_kept = np.dtype(form.dtype).name == self.spec.dtype
-        return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
+        is_kept = np.dtype(form.dtype).name == self.spec.dtype and not self.is_decoded
+        return form.encoding if len(self.forms) == 1 and is_kept and self.categories is None else None
 
     @property
     def title(self) -> str:
         """The field and its dataset, for messages."""
-        return f"field {self.key!r} ('/{self.path}')"
+        return f"field {self.key!r} ({_shown(self.path)})"
 
     @property
     def mean_numbers(self) -> float:
         """Numbers of one sample, on average."""
         return math.prod(self.spec.fixed_shape) if self.ragged is None else self.ragged.numbers
+
+    def with_classes(self, names: Sequence[str]) -> Self:
+        """The plan with other categories, such as those of a training; what is read stays as it is.
+
+        Raises:
+            OptionError: the type of delivery does not hold the numbers of all of them.
+        """
+        if self.categories is None:
+            return self
+        categories = replace(self.categories, names=tuple(names))
+        categories.check_dtype(self.key, self.spec.dtype)
+        return replace(self, categories=categories, spec=replace(self.spec, classes=categories.names))
 
     def form_in(self, file: int) -> int:
         """Number of the form that a file has."""
@@ -163,12 +135,14 @@ class StoredField(FieldPlan):
         row_shape: shape of one stored row; of the whole dataset for a constant. Of one of the units, where they differ.
         shapes: the shape in each unit, where they differ.
         asked: the field as the user wrote it, for messages; None for a field without options.
+        kept: its rows in memory, so that none is read; None for rows in files.
     """
 
     member: str | None
     row_shape: tuple[int, ...]
     shapes: RowShapes | None = None
     asked: SingleField | None = None
+    kept: KeptRows | None = None
 
     @property
     def leading(self) -> int:
@@ -275,10 +249,15 @@ class JoinedField(FieldPlan):
     axis: int
     borders: tuple[int, ...]
 
+    def with_classes(self, names: Sequence[str]) -> Self:
+        """See `FieldPlan.with_classes`."""
+        whole = super(JoinedField, self).with_classes(names)
+        return replace(whole, parts=tuple(part.with_classes(names) for part in self.parts))
+
     @property
     def title(self) -> str:
         """The field and its datasets, for messages."""
-        paths = list(dict.fromkeys(f"'/{part.path}'" for part in self.parts))
+        paths = list(dict.fromkeys(_shown(part.path) for part in self.parts))
         more = f", … {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
         return f"field {self.key!r} ({', '.join(paths[:_MOST_NAMED])}{more})"
 
@@ -321,9 +300,23 @@ class Fields(Frozen):
             for single in (plan.parts if isinstance(plan, JoinedField) else (plan,))
         )
 
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> Fields:
+        """The fields with other categories, by key; see `FieldPlan.with_classes`."""
+        plans = (plan.with_classes(classes[plan.key]) if plan.key in classes else plan for plan in self.plans)
+        return replace(self, plans=tuple(plans))
+
+    def categories(self) -> dict[str, Categories]:
+        """Sample key → categories, of the fields that have some."""
+        return {plan.key: plan.categories for plan in self.plans if plan.categories is not None}
+
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def _shown(path: str) -> str:
+    """A path for messages; or the column of a table."""
+    return repr(path) if path.startswith("table:") else f"'/{path}'"
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

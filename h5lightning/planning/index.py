@@ -20,6 +20,7 @@ from h5lightning.options import Samples
 from h5lightning.planning.file_runs import FileRuns
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.reach import Reach, reach_of
+from h5lightning.planning.row_filter import RowFilter
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
 
@@ -93,6 +94,11 @@ class SampleIndex(Frozen):
         runs: files that go on where others end, so that samples may need rows of the next file; None for none.
         first: id of the first sample: where another index of the same series ends; see `Sections`.
         grid: where windows begin along the axes beside that of the rows; None for samples along one axis.
+        files_of_units: the file of each unit, ``(units,)``, where some units have no series; else None.
+        numbers_in_units: the number in its unit that each series has in the file, ``(series,)``, where some series were
+            left out; else None.
+        filter: the rows that conditions leave out, and with them the samples that read them; None for none. Ids count
+            these samples too.
     """
 
     root: str
@@ -109,6 +115,9 @@ class SampleIndex(Frozen):
     runs: FileRuns | None = None
     first: int = 0
     grid: Grid | None = None
+    files_of_units: Int64Array | None = None
+    numbers_in_units: Int64Array | None = None
+    filter: RowFilter | None = None
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):
@@ -124,7 +133,12 @@ class SampleIndex(Frozen):
     @once
     def series_samples(self) -> Int64Array:
         """Samples of each series, ``(series,)``; a series shorter than the window has none."""
-        return self.reach.counts(self.series_rows) * self.cells
+        return self.series_starts * self.cells
+
+    @once
+    def series_starts(self) -> Int64Array:
+        """Rows of each series that start samples, ``(series,)``."""
+        return self.reach.counts(self.series_rows)
 
     @once
     def cells(self) -> int | Int64Array:
@@ -156,6 +170,8 @@ class SampleIndex(Frozen):
     @once
     def unit_files(self) -> Int64Array:
         """The file of each unit, ``(units,)``, ascending."""
+        if self.files_of_units is not None:
+            return self.files_of_units
         if self.series_unit is None:
             return np.arange(len(self.names))
         files = np.zeros(0 if self.unit_texts is None else len(self.unit_texts), np.int64)
@@ -298,14 +314,24 @@ class SampleIndex(Frozen):
             starts: first row of each segment, counted in its series.
             stops: one past the last row of each segment.
         """
-        reach = self.reach.of(series)
-        first, stop = reach.numbers_within(starts, stops, self.series_rows[series])
+        first, stop = self.starts_within(series, starts, stops)
         if not isinstance(self.cells, int):
             first, stop = first * self.cells[series], stop * self.cells[series]
-        # Without this limit, ids of the next series would follow the last sample of a series.
-        first = np.minimum(first, self.series_samples[series])
         base = self.first_id[series]
-        return SampleRanges(base + first, base + np.maximum(stop, first))
+        return SampleRanges(base + first, base + stop)
+
+    def starts_within(
+        self, series: Int64Array, starts: Int64Array, stops: Int64Array
+    ) -> tuple[Int64Array, Int64Array]:
+        """The rows that start the samples of one segment of a series each; the arguments are those of `ranges_within`.
+
+        Returns:
+            The number of the first of them, among those that start samples of its series, and one past the last one.
+        """
+        first, stop = self.reach.of(series).numbers_within(starts, stops, self.series_rows[series])
+        # Without this limit, ids of the next series would follow the last sample of a series.
+        first = np.minimum(first, self.series_starts[series])
+        return first, np.maximum(stop, first)
 
     @property
     def stride_rows(self) -> int:

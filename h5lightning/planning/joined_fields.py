@@ -43,7 +43,7 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         OptionError: whole numbers and floats, or other types of which none holds the values of all parts.
         FieldError: shapes that do not join.
     """
-    parts = field.parts()
+    parts = [plan.as_asked for plan in plans]
     joined = _joined(field.join, plans)
     if joined is None:
         raise FieldError(f"field {key!r}: {_unequal(field, parts, plans)}")
@@ -72,6 +72,7 @@ def plan_joined(key: str, field: Field, plans: Sequence[StoredField]) -> JoinedF
         axis=len(steps) + joined.axis,
         borders=joined.borders,
         ragged=_ragged(plans, joined),
+        categories=first.categories,
     )
 
 

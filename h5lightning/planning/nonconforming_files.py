@@ -13,6 +13,7 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
+from h5lightning.planning.categories import as_classes, row_values_of
 from h5lightning.planning.conventions.encoding_checks import is_type_said
 from h5lightning.planning.conventions.error_parts import of_series
 from h5lightning.planning.series.axes import row_numbers_of, rows_seen
@@ -38,7 +39,7 @@ def find_nonconforming(
     If no layout has all fields, or every file has something wrong, the fields are wrong and not the files: the list is
     empty, and planning raises the error. The arguments are those of `plan_fields`.
     """
-    comparison = _Comparison(fields, dtype)
+    comparison = _Comparison(catalog, fields, dtype)
     reference = _most_common(catalog, comparison, files)
     if reference is None:
         return []
@@ -55,6 +56,8 @@ def find_nonconforming(
     path = min(with_rows, key=lambda path: extra.get(path, 0))
     of_index = _index_problems(catalog, fields, files, OtherRows(path, with_rows[path]))
     is_bad |= np.isin(files, list(of_index))
+    unread = _unread(catalog, fields)
+    is_bad |= np.isin(files, list(unread))
     for numbers in facts.values() if on_missing == "raise" else ():
         is_bad |= numbers[files, 2] > 0
     bounds = catalog.bounds if isinstance(series, Series) else None
@@ -66,7 +69,7 @@ def find_nonconforming(
         reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()}, extra)
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
-        reason = reason or of_index.get(file, "")
+        reason = reason or of_index.get(file, "") or unread.get(file, "")
         if not reason and bounds is not None and isinstance(series, Series):
             reason = problem_of(bounds, series, file, int(with_rows[path][file]), path)
         if reason := reason or lacking[int(catalog.distinct_attrs[1][file])]:
@@ -99,6 +102,17 @@ def _index_problems(
     return problems
 
 
+def _unread(catalog: Catalog, fields: Mapping[str, Field]) -> dict[int, str]:
+    """Unit → why the values of a field with categories could not be read."""
+    problems: dict[int, str] = {}
+    for _, field in single_fields(fields):
+        values = row_values_of(catalog, field) if field.categories is not None else None
+        if values is not None:
+            for unit in np.flatnonzero(~values.is_usable).tolist():
+                problems.setdefault(unit, f"'/{field.path}' {values.problem(unit)}")
+    return problems
+
+
 def _are_any(reasons: list[str]) -> BoolArray:
     return np.asarray([bool(reason) for reason in reasons], np.bool_)
 
@@ -106,21 +120,23 @@ def _are_any(reasons: list[str]) -> BoolArray:
 class _Comparison:
     """Compares layouts in the datasets that fields need."""
 
-    def __init__(self, fields: Mapping[str, Field], dtype: str | None) -> None:
+    def __init__(self, catalog: Catalog, fields: Mapping[str, Field], dtype: str | None) -> None:
+        self._catalog = catalog
         self._fields = [field for _, field in single_fields(fields) if field.attr is None]
         self._dtype = dtype
         self.paths = list(dict.fromkeys(field.path for field in self._fields))
 
     def has_all(self, datasets: Mapping[str, DatasetSchema]) -> bool:
         """Whether each field can be made of these datasets."""
-        return all(_is_usable(datasets.get(field.path), field) for field in self._fields)
+        return all(_is_usable(self._seen(datasets.get(field.path), field), field) for field in self._fields)
 
     def difference(self, layout: tuple[DatasetSchema, ...], reference: Mapping[str, DatasetSchema]) -> str:
         """The first difference between a layout and the reference, as text; empty if there is none."""
         datasets = {dataset.path: dataset for dataset in layout}
         for field in self._fields:
-            dataset, expected = datasets.get(field.path), reference[field.path]
-            if dataset is None:
+            dataset = self._seen(datasets.get(field.path), field)
+            expected = self._seen(reference[field.path], field)
+            if dataset is None or expected is None:
                 return f"holds no dataset '/{field.path}'"
             dataset, expected = (one.seen_as(encoded=field.is_encoded) for one in (dataset, expected))
             any_type = is_type_said(field, self._dtype, dataset, expected)
@@ -138,6 +154,13 @@ class _Comparison:
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""
+
+    def _seen(self, dataset: DatasetSchema | None, field: SingleField) -> DatasetSchema | None:
+        """The dataset as a field sees it: with categories, as whole numbers."""
+        if dataset is None or field.categories is None:
+            return dataset
+        values = row_values_of(self._catalog, field)
+        return as_classes(dataset, field, is_known=values is not None and bool(values.has_rows.any()))
 
 
 def _most_common(

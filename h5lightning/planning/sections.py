@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from h5lightning.planning.file_runs import run_reach
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import Location, SampleIndex
 from h5lightning.planning.reach import reach_of_units
+from h5lightning.planning.row_filter import RowFilter
 from h5lightning.planning.selection import Selection
 from h5lightning.planning.series.series_lengths import check_span
 
@@ -35,6 +36,10 @@ class Section(Frozen):
 
     index: SampleIndex
     fields: Fields
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> Section:
+        """The section with other categories; see `Fields.with_classes`."""
+        return replace(self, fields=self.fields.with_classes(classes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +93,30 @@ class Sections(Frozen):
                 of_stage[stage] = made.setdefault(key, Section(index, fields[stage]))
         return cls(tuple(indices), of_stage)
 
+    def with_filter(self, rows: RowFilter) -> Sections:
+        """The same samples, of which those are left out that read one of some rows."""
+        made: dict[int, SampleIndex] = {}
+        sections: dict[int, Section] = {}
+        for section in self.of_stage.values():
+            index = section.index
+            if id(index) not in made:
+                fields = section.fields.row_fields
+                made[id(index)] = replace(index, filter=replace(rows, fields=fields))
+            sections.setdefault(id(section), Section(made[id(index)], section.fields))
+        of_stage = {stage: sections[id(section)] for stage, section in self.of_stage.items()}
+        return Sections(tuple(made[id(index)] for index in self.indices), of_stage)
+
     def __len__(self) -> int:
         return int(self.indices[-1].first_id[-1])
 
     def __getitem__(self, stage: str) -> Section:
         """The section of a stage."""
         return self.of_stage[stage]
+
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> Sections:
+        """The sections with other categories; stages that share one still do."""
+        made = {id(section): section.with_classes(classes) for section in self.of_stage.values()}
+        return replace(self, of_stage={stage: made[id(one)] for stage, one in self.of_stage.items()})
 
     def stages_of(self, index: SampleIndex) -> list[str]:
         """The stages whose samples are in one of the indices."""

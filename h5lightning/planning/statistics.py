@@ -9,8 +9,32 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Float64Array, Int64Array
+from h5lightning.options import Normalize
 
-__all__ = ["FieldStatistics"]
+QUANTILES = (0.01, 0.99)  # that `Normalize` puts at −1 and 1
+
+__all__ = ["FieldStatistics", "StatisticsRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsRequest:
+    """What to compute of a field.
+
+    Args:
+        per: what has statistics of its own; see `Normalize`.
+        where: the key of the field that says which elements count; None for all.
+        quantiles: the quantiles to compute, such as 0.01; they take longer.
+    """
+
+    per: str = "last"
+    where: str | None = None
+    quantiles: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, normalize: Normalize) -> StatisticsRequest:
+        """What a normalisation needs."""
+        quantiles = QUANTILES if normalize.kind == "quantile" else ()
+        return cls(normalize.per, normalize.where, quantiles)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

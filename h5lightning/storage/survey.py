@@ -8,19 +8,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Whole
+from h5lightning.options import Access, Field, Table, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
+from h5lightning.options.where import Where
 from h5lightning.planning.box_field import BoxField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.catalog.group_columns import with_group_columns
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -29,6 +34,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
+from h5lightning.planning.row_conditions import RowConditions, condition_fields, without_hidden
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
@@ -41,6 +47,9 @@ from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.row_index import with_known_ends
 from h5lightning.planning.splitting.given_split import GivenSeries
+from h5lightning.planning.splitting.groups import Labels
+from h5lightning.planning.tables.matched_table import MatchedTable
+from h5lightning.planning.values.categories import Categories
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.first_bytes import first_bytes_in
@@ -52,7 +61,8 @@ from h5lightning.storage.scanning.looking_again import (
     names_in,
     unmatched_files,
 )
-from h5lightning.storage.survey_request import scan_request
+from h5lightning.storage.survey_request import scan_request, with_fields
+from h5lightning.storage.survey_table import read_survey_table
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -68,23 +78,33 @@ class DataSurvey(Frozen):
         sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
-            unit is a file, or each match of the ``*``. None if no attribute was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog, None for one that lacks it. A
+            unit is a file, or each match of the ``*``. Of a column of the table, its value for each series. Or the
+            values that keep rows together. None if neither was requested.
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
-        given: the split of each series as the files list it, with ``split.given``.
+        given: the split of each series as the files list it, or a column of the table, with ``split.given``; or the
+            names of those of all rows.
+        conditions: what leaves rows out, with ``where``.
+        table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
+        has_line_series: whether lines of the table are series.
+        rows_without_line: the rows that the table leaves out, numbered over the rows of all series; None for none.
     """
 
     catalog: Catalog
     sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
-    labels: tuple[str | None, ...] | None
+    labels: Labels | None
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
-    given: GivenSeries | None = None
+    given: GivenSeries | RowValues | None = None
+    conditions: RowConditions | None = None
+    table_remarks: tuple[str, ...] = ()
+    has_line_series: bool = False
+    rows_without_line: Bits | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -101,13 +121,18 @@ class DataSurvey(Frozen):
         """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles(self.catalog, self.checksums)
 
+    def with_classes(self, classes: Mapping[str, Sequence[str]]) -> DataSurvey:
+        """The same with other categories of fields, such as those of a training; see `Fields.with_classes`."""
+        predicted = self.predict_fields and self.predict_fields.with_classes(classes)
+        return replace(self, sections=self.sections.with_classes(classes), predict_fields=predicted)
+
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
-        rows = self.fields.row_fields
+        rows = tuple(plan for plan in self.fields.row_fields if plan.kept is None)
         in_unit = (plan for plan in rows if plan.row_numbers.is_in_unit)
         largest = max(in_unit, key=lambda plan: plan.row_bytes, default=None)
-        row_bytes = sum(plan.row_bytes for plan in rows)
-        if largest is None:  # all fields have rows of an index
+        row_bytes = max(1, sum(plan.row_bytes for plan in rows))
+        if largest is None:  # all fields have rows of an index, or in memory
             return RowLayout(np.ones(self.catalog.unit_count, np.int64), row_bytes)
         chunks = chunk_rows(self.catalog, largest, rows_beside)
         return RowLayout(chunks, row_bytes, box_chunks(self.catalog, rows))
@@ -125,8 +150,8 @@ class DataSurvey(Frozen):
             return ()  # samples share no chunks
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in section.fields.row_fields:
-            if not plan.row_numbers.is_in_unit or isinstance(plan, BoxField):
-                continue  # it has few rows, which all series share; or its chunks are decoded one by one
+            if not plan.row_numbers.is_in_unit or isinstance(plan, BoxField) or plan.kept is not None:
+                continue  # it has few rows, which all series share; its chunks are decoded one by one; or none is read
             layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
@@ -142,8 +167,10 @@ def survey(
     access: Access,
     dtype: str | None = None,
     series: SeriesOption = None,
+    table: Table | None = None,
     keep_together: str | None = None,
     given: Mapping[str, str] | str | None = None,
+    where: Where | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -156,8 +183,11 @@ def survey(
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
-        given: split → path of the dataset that lists its series; other values are ignored here.
+        table: the table beside the files.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, ``field:PATH`` of the dataset that
+            keeps rows together, or ``table:COLUMN``; other values are ignored here.
+        given: split → path of the dataset that lists its series, or ``table:COLUMN``.
+        where: key of a field, or path → which rows count.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -165,11 +195,17 @@ def survey(
         H5LightningError: the files or the arguments cannot be used.
     """
     discovered, layouts = discover(files), StageSamples.all_of(samples)
-    said, fields = fields, fields and with_axes(fields, layouts.train, series)
+    hidden = condition_fields(where, fields, layouts)
+    said = fields and {**fields, **hidden}
+    beside = read_survey_table(table, said, series, given=given, keep_together=keep_together)
+    fields = said and with_axes(said, layouts.train, series)
     label = _group_attribute(keep_together or "")
-    request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
+    grouped = _grouped_by_row(keep_together or "")
+    request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
+    request = with_fields(request, with_axes(hidden, layouts.train, series), table)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog, checksums = build.catalog, None
+    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
@@ -178,9 +214,15 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(
-        catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
-    )
+    of_files = None if beside is None else beside.of_files(catalog, _predict_files(roles))
+    if of_files is not None:
+        catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
+        series = of_files.series_option(series)
+    how: Any = {"access": access, "dtype": dtype, "series": series, "checksums": checksums}
+    planned, predicted = _plan(catalog, said, layouts, roles, **how)
+    if said is None and hidden:
+        said = _as_planned(planned["train"]) | hidden
+        planned, predicted = _plan(catalog, said, layouts, roles, **how)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -189,8 +231,14 @@ def survey(
     index = make_index(catalog, rows, layouts.train)
     if joined is not None:
         index = replace(index, runs=joined[0])
+    lines = None if of_files is None else of_files.matched(index, catalog, rows, _predict_files(roles))
+    if lines is not None:
+        index = lines.index
+        planned, predicted = lines.planned(planned, predicted, layouts, dtype)
+    conditions = where and RowConditions.of(where, planned["train"], predicted, predict)
+    planned, predicted = without_hidden(hidden, planned, predicted)
     sections = Sections.of(index, layouts, planned, predicted, predict)
-    divided = None
+    divided = None if lines is None else lines.given()
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
         divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
@@ -199,17 +247,26 @@ def survey(
         sections=sections,
         predict_fields=predicted,
         roles=roles,
-        labels=_labels(catalog, label) if label is not None else None,
+        labels=_labels(catalog, label, grouped, lines),
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
         joined=None if joined is None else joined[1],
+        conditions=conditions or None,
+        table_remarks=() if lines is None else lines.remarks,
+        has_line_series=of_files is not None and of_files.parts is not None,
+        rows_without_line=None if lines is None else lines.rows_without_line(),
     )
 
 
 def _group_attribute(keep_together: str) -> str | None:
     kind, _, name = keep_together.partition(":")
     return f"@{name}" if kind == "attr" else None
+
+
+def _grouped_by_row(keep_together: str) -> str | None:
+    kind, _, name = keep_together.partition(":")
+    return name.strip("/") if kind == "field" else None
 
 
 def _without_damaged(
@@ -266,11 +323,16 @@ def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | 
     return {role: position[files[is_kept[files]]] for role, files in discovered.roles.items()}
 
 
+def _predict_files(roles: Mapping[str, Int64Array] | None) -> Int64Array:
+    """The files of ``files.predict``."""
+    return (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
+
+
 def _predict_and_labelled(
     roles: Mapping[str, Int64Array] | None, catalog: Catalog
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
-    predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
+    predict = catalog.units_of(_predict_files(roles))
     is_labelled = np.ones(catalog.unit_count, np.bool_)
     is_labelled[predict] = False
     return predict, np.flatnonzero(is_labelled)
@@ -291,7 +353,12 @@ def _plan(
     predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = differences_between(catalog, locking=access.locking)
 
-    def plan(files: Int64Array, fields: Mapping[str, Field] | None, layout: Samples) -> Fields:
+    def plan(
+        files: Int64Array,
+        fields: Mapping[str, Field] | None,
+        layout: Samples,
+        known: Mapping[str, Categories] | None = None,
+    ) -> Fields:
         return plan_fields(
             catalog,
             fields,
@@ -305,6 +372,7 @@ def _plan(
             names_in=lambda unit: names_in(catalog.unit_path(unit)),
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
+            categories=known,
             first_bytes=first_bytes_in(catalog, checksums, access),
         )
 
@@ -316,7 +384,8 @@ def _plan(
     predicted = planned["predict"] if only_predict else None
     if predict.size and not only_predict:
         chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)
-        predicted = plan(predict, present_fields(catalog, chosen, predict), samples.of("predict"))
+        present, known = present_fields(catalog, chosen, predict), planned["train"].categories()
+        predicted = plan(predict, present, samples.of("predict"), known)
         # A model that was trained on one order of columns predicts nonsense on another.
         everything = np.arange(catalog.unit_count)
         check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
@@ -332,7 +401,14 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
     return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
-def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
+def _labels(
+    catalog: Catalog, label: str | None, grouped: str | None, table: MatchedTable | None
+) -> Labels | None:
+    """The value of an attribute for each unit, those of a dataset for rows, or of a column of the table."""
+    if grouped is not None:
+        return catalog.row_values.get(grouped)
+    if label is None:
+        return None if table is None else table.labels()
     attrs, number_of = catalog.distinct_attrs
     values = [untyped(each.get(label)) for each in attrs]
     texts = [None if value is None else str(value) for value in values]

@@ -10,6 +10,8 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
@@ -42,13 +44,23 @@ def seen(folder: Path, stage: str, epoch: int) -> list[list[int]]:
     [
         ("ddp", {}),
         ("ddp_spawn", {"samples": {"kind": "windows", "length": 3, "dilation": 2}}),
-        ("ddp", {"num_workers": 1, "shuffle": "block", "persistent_workers": True}),
+        (
+            "ddp",
+            {
+                "num_workers": 1,
+                "shuffle": "block",
+                "persistent_workers": True,
+                "normalize": {"n": {"kind": "standard", "per": "all"}},
+            },
+        ),
     ],
     ids=["ddp", "spawn-windows", "ddp-block-workers"],
 )
 def test_every_sample_once_over_the_ranks(write_files, tmp_path, strategy, options) -> None:
     files = write_files(options={"chunks": (8, 2, 3), "compression": "gzip"})
-    job = launch(files, tmp_path / "out", strategy=strategy, data={"batch_size": 7, **options})
+    fields = {"x": "x", "y": "y", "n": "x"} if "normalize" in options else ["x", "y"]
+    data = {"batch_size": 7, **options}
+    job = launch(files, tmp_path / "out", strategy=strategy, fields=fields, data=data)
     assert job.returncode == 0, job.stderr[-3000:]
     folder = tmp_path / "out"
     evaluated = list(chain(*seen(folder, "val", 0), *seen(folder, "test", 0)))
@@ -68,6 +80,15 @@ def test_every_sample_once_over_the_ranks(write_files, tmp_path, strategy, optio
     if strategy == "ddp":
         splits = [json.loads((folder / f"splits-{rank}.json").read_text()) for rank in range(2)]
         assert splits[0] == splits[1]
+        statistics = [json.loads((folder / f"statistics-{rank}.json").read_text()) for rank in range(2)]
+        assert statistics[0] == statistics[1]
+        if "normalize" in options:
+            of_train = [h5py.File(path)["x"][:].astype("f8").ravel() for path in splits[0]["train"]]
+            mean, count = statistics[0]["n"]
+            assert (mean, count) == (
+                pytest.approx(np.concatenate(of_train).mean(), rel=1e-9),
+                sum(map(len, of_train)),
+            )
 
 
 def test_an_error_of_the_first_rank_ends_all_ranks(tmp_path) -> None:

@@ -45,18 +45,19 @@ def test_folds_that_do_not_fit_are_refused(options, message):
         Split(**options)
 
 
-@pytest.mark.parametrize(
-    ("value", "hint"),
-    [("subject", ""), ("path:", ""), ("file:x", ""), ("field:y", r" \('field:PATH' is not available yet\)")],
-    ids=["bare", "empty", "unknown", "reserved"],
-)
-def test_keep_together_that_is_no_rule_is_refused(value, hint):
-    message = f"split.keep_together must be 'path:REGEX' or 'attr:NAME', found '{value}'{hint}$"
+@pytest.mark.parametrize("value", ["subject", "path:", "file:x"], ids=["bare", "empty", "unknown"])
+def test_keep_together_that_is_no_rule_is_refused(value):
+    rules = "'path:REGEX', 'attr:NAME', 'field:PATH' or 'table:COLUMN'"
+    message = f"split.keep_together must be {rules}, found '{value}'$"
     with pytest.raises(OptionError, match=message):
         Split(keep_together=value)
 
 
-@pytest.mark.parametrize("value", [r"path:sub-(\d+)", "attr:subject"], ids=["path", "attr"])
+@pytest.mark.parametrize(
+    "value",
+    [r"path:sub-(\d+)", "attr:subject", "field:obs/donor", "table:case_id"],
+    ids=["path", "attr", "field", "table"],
+)
 def test_keep_together_rules_are_accepted(value):
     assert Split(keep_together=value).keep_together == value
 
@@ -70,6 +71,11 @@ def test_val_has_several_names(name):
         "train": "mask/train",
         "val": "mask/v",
     }
+
+
+def test_a_column_of_the_table_gives_a_split():
+    split = Split(given="table:split")
+    assert (split.given, split.val, split.test) == ("table:split", None, None)
 
 
 def test_given_splits_have_no_sizes():
@@ -88,7 +94,10 @@ def test_nothing_given_is_a_split_by_size(given):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"given": "table:split"}, "'table:split' is not available yet", id="table"),
+        pytest.param({"given": "table:split", "val": 0.2}, "found val=0.2 too", id="table and val"),
+        pytest.param(
+            {"given": "table:"}, "must map train, val and test to datasets", id="table without column"
+        ),
         pytest.param({"given": "mask/train"}, "must map train, val and test to datasets", id="text"),
         pytest.param({"given": ["mask/train"]}, "must map train, val and test", id="list"),
         pytest.param({"given": {"tran": "a"}}, "no split 'tran'; did you mean 'train'", id="typing error"),

@@ -12,9 +12,13 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.planning.category_errors import unknown_value
 from h5lightning.planning.conventions.encoding_checks import remedy
 from h5lightning.planning.fields import RowField, StoredField, StoredForm
+from h5lightning.planning.values.categories import Categories, Value
+from h5lightning.planning.values.category_decoder import CategoryDecoder
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError
+from h5lightning.planning.values.encoded_values import is_missing
 from h5lightning.planning.values.value_decoder import ValueDecoder
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
@@ -26,6 +30,29 @@ Array = npt.NDArray[Any]
 def column_of(plan: StoredField, form: StoredForm) -> DatasetColumn:
     """What to read in files that store a field in one form."""
     return DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape, plan.leading)
+
+
+def _values_of(plan: StoredField) -> ValueDecoder | CategoryDecoder:
+    """What makes the delivered values of a field from its stored numbers."""
+    encodings = [form.encoding for form in plan.forms]
+    if plan.categories is None:
+        return ValueDecoder(encodings, plan.spec.dtype, is_decoded=plan.is_decoded)
+    stored, names = [form.dtype for form in plan.forms], [form.names for form in plan.forms]
+    return CategoryDecoder(stored, names, encodings, plan.categories, plan.spec.dtype)
+
+
+def _unknown(
+    plan: StoredField, categories: Categories, stored: Any, form: int, where: str
+) -> H5LightningError:
+    """The error of a stored number that is no category."""
+    names, number, encoding = plan.forms[form].names, stored.item(), plan.forms[form].encoding
+    value: Value | None = number
+    if names is not None:
+        value = names.names[names.codes.index(number)] if number in names.codes else None
+    elif number != number or (encoding is not None and is_missing(np.asarray(stored), encoding).any()):  # noqa: PLR0124
+        value = None
+    text = "" if value is number else str(number)
+    return unknown_value(plan.title, plan.as_asked, categories, value, where, text)
 
 
 class _Part(NamedTuple):
@@ -43,8 +70,7 @@ class FieldDecoder:
     def __init__(self, plan: StoredField) -> None:
         self._plan = plan
         self._columns = [column_of(plan, form) for form in plan.forms]
-        encodings = [form.encoding for form in plan.forms]
-        self._values = ValueDecoder(encodings, plan.spec.dtype, is_decoded=plan.is_decoded)
+        self._values = _values_of(plan)
         self._is_in_unit = isinstance(plan, RowField) and plan.row_numbers.is_in_unit
 
     def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
@@ -119,6 +145,8 @@ class FieldDecoder:
 
     def _explained(self, error: ValueAtError, stored: Array, form: int, where: str) -> H5LightningError:
         plan, value = self._plan, stored[error.place]
+        if plan.categories is not None:
+            return _unknown(plan, plan.categories, value, form, f"at {where}")
         what = f"{plan.title} holds {value!s} at {where}"
         if isinstance(error, LostValueError):
             decoded = ", decoded," if plan.is_decoded else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.image_threads import ImageThreads
+from h5lightning.loading.fields.kept_values import KeptValues
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest
@@ -131,14 +132,29 @@ class DatasetReader(FieldReader):
 
     def __init__(self, plan: StoredField, context: ReadContext) -> None:
         super().__init__(plan, context)
+        self.plan: StoredField = plan
         self._columns = [column_of(plan, form) for form in plan.forms]
-        self._decoder = None if plan.is_uniform and not context.checks_each else FieldDecoder(plan)
+        self._decoder = _decoder_of(plan, context)
+
+    @property
+    def _made(self) -> tuple[Hashable, ...]:
+        """What is read, and how values are made of it: constant fields that agree in it share them in the cache."""
+        plan = self.plan
+        made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode, plan.categories)
+        return plan.path, plan.member, made_by
 
     def _fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         if self._decoder is None:
             yield (RowRequest(request),)  # read straight into the batch
         else:
             yield from self._decoder.fill(batch, request)
+
+
+def _decoder_of(plan: StoredField, context: ReadContext) -> FieldDecoder | KeptValues | None:
+    """What makes the values of a field; None for stored numbers that are delivered unchecked."""
+    if plan.kept is not None:
+        return KeptValues(plan, plan.kept)
+    return None if plan.is_uniform and not context.checks_each else FieldDecoder(plan)
 
 
 class RowReader(DatasetReader):
@@ -246,9 +262,7 @@ class ConstantReader(DatasetReader):
 
     def __init__(self, plan: ConstantField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        # Fields of one dataset whose values are made in the same way share them in the cache.
-        made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode)
-        key = (plan.path, plan.member, made_by, self.dtype.name)
+        key = (*self._made, self.dtype.name)
         self._values = FileValues(context.constants, key, self.shape, self.dtype)
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
@@ -262,6 +276,8 @@ class ConstantReader(DatasetReader):
             put_each(((file, self._stored(batch, file)) for file in range(len(batch.paths))), batch, out)
 
     def _read(self, batch: LocatedBatch, file: int) -> Array:
+        if isinstance(self._decoder, KeptValues):
+            return self._decoder.whole(batch, file, self.shape)
         stored = self._stored(batch, file)
         if self._decoder is not None:
             return self._decoder.whole(stored, self._form(batch, file), batch, file)

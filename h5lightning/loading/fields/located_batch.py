@@ -84,18 +84,20 @@ class LocatedBatch:
     def series_starts(self) -> Int64Array:
         """The first row in its unit of the series of each sample, ``(N,)``."""
         starts = self.index.series_start
-        return np.zeros(len(self.ids), np.int64) if starts is None else starts[self._series]
+        return np.zeros(len(self.ids), np.int64) if starts is None else starts[self.series]
 
     @property
     def series_numbers(self) -> Int64Array:
         """The number in its unit of the series of each sample, ``(N,)``."""
-        series, units = self._series, self.index.units
+        series, units = self.series, self.index.units
+        if self.index.numbers_in_units is not None:
+            return self.index.numbers_in_units[series]
         return series - units.searchsorted(units[series])
 
     @property
     def series_rows(self) -> Int64Array:
         """Rows of the series of each sample, ``(N,)``."""
-        return self.index.series_rows[self._series]
+        return self.index.series_rows[self.series]
 
     @property
     def sample_units(self) -> Int64Array:
@@ -159,7 +161,8 @@ class LocatedBatch:
         return place if row is None else f"row {row} of {place}"
 
     @once
-    def _series(self) -> Int64Array:
+    def series(self) -> Int64Array:
+        """The number in the index of the series of each sample, ``(N,)``."""
         # As `SampleIndex.locate`, which checks the ids once more.
         series: Int64Array = self.index.first_id.searchsorted(self.ids, side="right") - 1
         return series

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from h5lightning.loading.fields.box_reader import BoxReader
 from h5lightning.loading.fields.box_run_reader import BoxRunReader
+from h5lightning.loading.fields.category_attribute_reader import CategoryAttributeReader
 from h5lightning.loading.fields.encoded_reader import make_encoded_reader
 from h5lightning.loading.fields.field_reader import (
     AttributeReader,
@@ -24,7 +25,9 @@ from h5lightning.loading.fields.joined_parts import JoinedParts
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.loading.fields.table_reader import TableReader
 from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.category_attributes import CategoryAttributeField
 from h5lightning.planning.encoded_field import EncodedField, EncodedRunField
 from h5lightning.planning.fields import (
     AttributeField,
@@ -36,6 +39,7 @@ from h5lightning.planning.fields import (
     SeriesField,
 )
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
+from h5lightning.planning.tables.column_fields import TableField
 
 __all__ = ["make_field_reader"]
 
@@ -73,10 +77,12 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     AttributeField: AttributeReader,
     BoxField: BoxReader,
     BoxRunField: BoxRunReader,
+    CategoryAttributeField: CategoryAttributeReader,
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,
     RowField: RowReader,
     RunField: RunReader,
     SeriesField: SeriesReader,
+    TableField: TableReader,
 }

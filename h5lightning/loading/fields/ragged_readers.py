@@ -14,6 +14,7 @@ from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.loading.fields.box_run_reader import BoxRunReader
 from h5lightning.loading.fields.field_reader import DatasetReader, FieldReader, ReadContext
 from h5lightning.loading.fields.joined_parts import JoinedParts
+from h5lightning.loading.fields.kept_values import KeptValues
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest
@@ -213,8 +214,7 @@ class RaggedConstantReader(DatasetReader):
     def __init__(self, plan: ConstantField, context: ReadContext) -> None:
         super().__init__(plan, context)
         self.plan: ConstantField = plan
-        made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode)
-        self._key = (plan.path, plan.member, made_by, self.dtype.name, "ragged")
+        self._key = (*self._made, self.dtype.name, "ragged")
         context.constants.plan(self._key, int(plan.mean_numbers * self.dtype.itemsize))
 
     def layout(self, batch: LocatedBatch) -> RaggedLayout | None:
@@ -241,6 +241,8 @@ class RaggedConstantReader(DatasetReader):
         np.concatenate(each, out=out, casting="unsafe")
 
     def _read(self, batch: LocatedBatch, part: int) -> Array:
+        if isinstance(self._decoder, KeptValues):
+            return self._decoder.whole(batch, part, self._shape(batch, part)).reshape(-1)
         stored = self._stored(batch, part)
         if self._decoder is not None:
             return self._decoder.whole(stored, self._form(batch, part), batch, part).reshape(-1)
@@ -249,12 +251,14 @@ class RaggedConstantReader(DatasetReader):
         return values.reshape(-1)
 
     def _stored(self, batch: LocatedBatch, part: int) -> Array:
-        column = self._columns[self._form(batch, part)]
-        if self.plan.shapes is not None:
-            column = replace(column, row_shape=self.plan.shapes.shape_in(int(batch.units[part])))
+        column = replace(self._columns[self._form(batch, part)], row_shape=self._shape(batch, part))
         values = np.empty(column.row_shape, np.dtype(column.dtype).newbyteorder("="))
         self.context.reader.read_whole(one_part(batch.paths, part), column, values)
         return values
+
+    def _shape(self, batch: LocatedBatch, part: int) -> tuple[int, ...]:
+        shapes = self.plan.shapes
+        return self.plan.row_shape if shapes is None else shapes.shape_in(int(batch.units[part]))
 
     def _form(self, batch: LocatedBatch, part: int) -> int:
         return self.plan.form_in(int(batch.units[part]))

@@ -39,8 +39,8 @@ class RowValues(EqualByValue, Frozen):
         problems: why a column was not read, as a sentence about its file, ``(columns,)``; empty if it was.
         kinds: kind of each list, ``(lists,)`` uint8: 0 for text, then `NUMBER_KINDS`.
         counts: values of each list, ``(lists,)``.
-        texts: the values of all lists, one list after the other, ``(values,)``; empty for a number.
-        bits: the same: numbers as eight bytes each, ``(values,)`` int64; 0 for a text.
+        texts: the values of the lists of text, one list after the other.
+        bits: the values of the lists of numbers, one list after the other, eight bytes each, int64.
         codes: position in its list of each value, -1 for a missing one: row after row, column after column, those that
             `has_codes`; of the smallest signed integer type.
     """
@@ -58,14 +58,13 @@ class RowValues(EqualByValue, Frozen):
     codes: npt.NDArray[np.signedinteger[Any]]
 
     def __post_init__(self) -> None:
-        columns, values = len(self.rows), int(self.counts.sum())
+        columns, of_text = len(self.rows), int(self.counts[self.kinds == 0].sum())
         sizes = [len(self.row_sizes), len(self.has_codes), len(self.list_of), len(self.problems)]
         sizes += [len(self.kinds), len(self.texts), len(self.bits), len(self.codes)]
         codes = int((self.rows * self.row_sizes)[self.has_codes].sum())
-        if sizes != [*[columns] * 4, len(self.counts), values, values, codes]:
-            raise ValueError(
-                f"{columns} columns with {values} values and {codes} codes: found parts of {sizes}"
-            )
+        expected = [*[columns] * 4, len(self.counts), of_text, int(self.counts.sum()) - of_text, codes]
+        if sizes != expected:
+            raise ValueError(f"values of {columns} columns: found parts of {sizes}, expected {expected}")
 
     @classmethod
     def of_unit(
@@ -129,7 +128,6 @@ class RowValues(EqualByValue, Frozen):
         columns, _, column_of = distinct(self.column_of[units])
         lists, _, list_of = distinct(self.list_of[columns])
         sizes = np.where(self.has_codes, self.rows * self.row_sizes, 0)[columns]
-        values = flat_positions(self._first_values[lists], self.counts[lists])
         whole = len(columns) == len(self.rows)
         return RowValues(
             column_of=column_of,
@@ -138,10 +136,7 @@ class RowValues(EqualByValue, Frozen):
             has_codes=self.has_codes[columns],
             list_of=list_of,
             problems=self.problems.take(columns),
-            kinds=self.kinds[lists],
-            counts=self.counts[lists],
-            texts=self.texts.take(values),
-            bits=self.bits[values],
+            **_of_lists([self.lists[number] for number in lists.tolist()]),
             codes=self.codes if whole else self.codes[flat_positions(self._first_codes[columns], sizes)],
         )
 
@@ -168,7 +163,7 @@ class RowValues(EqualByValue, Frozen):
         The number of code ``c >= 0`` of a unit is ``numbers[first_value[unit] + c]``. Lists that no such unit has keep
         the number -1. The units have only text, or only numbers: see `unit_kinds`.
         """
-        numbers = np.full(len(self.bits), -1, np.int64)
+        numbers = np.full(int(self.counts.sum()), -1, np.int64)
         used = distinct(self.list_of[self.column_of[units]])[0].tolist()
         if not used:
             return ValueList(is_text=True), numbers
@@ -217,7 +212,7 @@ class RowValues(EqualByValue, Frozen):
 
     @once
     def first_value(self) -> Int64Array:
-        """Position in `texts` and `bits` of the first value of each unit's list, ``(units,)``; see `vocabulary`."""
+        """Position of the first value of each unit's list among those of all lists, ``(units,)``; see `vocabulary`."""
         return self._first_values[self.list_of[self.column_of]]
 
     @once
@@ -229,8 +224,15 @@ class RowValues(EqualByValue, Frozen):
     def _first_values(self) -> Int64Array:
         return np.cumsum(self.counts) - self.counts
 
+    @once
+    def _starts(self) -> Int64Array:
+        """Position in `texts`, or in `bits`, of the first value of each list."""
+        is_text = self.kinds == 0
+        texts, bits = np.where(is_text, self.counts, 0), np.where(is_text, 0, self.counts)
+        return np.where(is_text, np.cumsum(texts) - texts, np.cumsum(bits) - bits)
+
     def _list(self, number: int) -> ValueList:
-        start, kind = int(self._first_values[number]), _KINDS[int(self.kinds[number])]
+        start, kind = int(self._starts[number]), _KINDS[int(self.kinds[number])]
         stop = start + int(self.counts[number])
         if kind == "text":
             return ValueList(is_text=True, texts=self.texts.part(start, stop))
@@ -287,18 +289,13 @@ def joined_row_values(parts: Sequence[Mapping[str, RowValues]]) -> dict[str, Row
 
 def _of_lists(lists: Sequence[ValueList]) -> dict[str, Any]:
     """The arrays of lists of values, as `RowValues` keeps them."""
-    counts = np.asarray([len(one) for one in lists], np.int64)
-    none = np.zeros(0, np.int64)
-    texts = [
-        one.texts if one.is_text else StringTable(np.zeros(0, np.uint8), np.zeros(len(one), np.int64))
-        for one in lists
-    ]
-    bits = [np.zeros(len(one), np.int64) if one.is_text else one.numbers.view(np.int64) for one in lists]
+    texts = [one.texts for one in lists if one.is_text]
+    bits = [one.numbers.view(np.int64) for one in lists if not one.is_text]
     return {
         "kinds": np.asarray([_KINDS.index(one.kind) for one in lists], np.uint8),
-        "counts": counts,
-        "texts": StringTable.concatenated(texts),
-        "bits": np.concatenate([none, *bits]),
+        "counts": np.asarray([len(one) for one in lists], np.int64),
+        "texts": texts[0] if len(texts) == 1 else StringTable.concatenated(texts),
+        "bits": bits[0] if len(bits) == 1 else np.concatenate([np.zeros(0, np.int64), *bits]),
     }
 
 

@@ -14,11 +14,13 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import MissingDataError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import FLOAT_DTYPES, SingleField
-from h5lightning.planning.catalog.annotations import Annotations, Encoding, Found
+from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Encoding, Found
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.declared_names import declared_names
 from h5lightning.planning.catalog.schema import UNREAD, DatasetSchema, Member
 from h5lightning.planning.conventions.error_parts import stored_remedy, where
 from h5lightning.planning.fields import StoredForm
+from h5lightning.planning.values.categories import CodeNames
 
 __all__ = [
     "DECODED_DTYPE",
@@ -60,7 +62,7 @@ def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Single
             )
         if annotation.encoding is not None:
             _check_encoding(start, field, annotation.encoding)
-        if masked is not None and field.decode is None:
+        if masked is not None and field.decode is None and field.categories is None:
             raise MissingDataError(f"{start} {masked.what} (row {masked.row}). {remedy(field)}")
 
 
@@ -160,6 +162,11 @@ def _form(catalog: Catalog, layout: int, annotation: int, field: SingleField) ->
     has_encoding = annotation >= 0 and field.member is None and field.decode != "stored"
     encoding = catalog.annotations[annotation].encoding if has_encoding else None
     is_used = encoding is not None and (field.decode == "cf" or encoding.is_masking)
+    if field.categories is not None:
+        said = catalog.annotations[annotation] if annotation >= 0 else NOTHING
+        found = declared_names(schema, said, field.member)
+        names = None if found is None or found.problem else CodeNames(found.numbers, found.names)
+        return StoredForm(dtype, encoding if is_used and names is None else None, names)
     return StoredForm(dtype, encoding if is_used else None)
 
 
@@ -172,6 +179,11 @@ def _check_encoding(start: str, field: SingleField, encoding: Encoding) -> None:
             raise OptionError(
                 f"{start} holds numbers of categories ({attributes}), which decode='cf' does not decode: remove decode"
             )
+    elif encoding.is_packed and field.member is None and field.categories is not None:
+        raise UnsupportedFieldError(
+            f"{start} is packed ({attributes}), and categories are whole numbers or text: leave categories out, and "
+            "map the values in a transform"
+        )
     elif encoding.is_packed and field.member is None:
         raise UnsupportedFieldError(
             f"{start} is packed ({attributes}): its numbers are not the values, and each file may use other factors. "

@@ -14,7 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import once
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import Kept, Selection
 
 __all__ = ["Blocks", "Lanes", "ranges_by_series", "shuffle_blocks"]
 
@@ -95,6 +95,8 @@ def shuffle_blocks(selection: Selection, index: SampleIndex, block_samples: Int6
     head = np.minimum(-number % length, stops - starts)
     complete, tail = np.divmod(stops - starts - head, length)
     begin = np.cumsum(stops - starts) - (stops - starts)
+    if selection.kept is not None:
+        return _kept_blocks(selection.kept, begin, head, length, complete + (tail > 0))
     one = np.ones_like(head)
     return Blocks.of(
         np.concatenate([begin, begin + head, begin + head + complete * length]),
@@ -103,8 +105,24 @@ def shuffle_blocks(selection: Selection, index: SampleIndex, block_samples: Int6
     )
 
 
+def _kept_blocks(
+    kept: Kept, begin: Int64Array, head: Int64Array, length: Int64Array, more: Int64Array
+) -> Blocks:
+    """The kept samples of blocks: each range has an incomplete block, and then so many others of one length."""
+    counts = more + 1
+    number = flat_positions(np.zeros_like(counts), counts)  # of each block in its range
+    first = begin.repeat(counts)
+    starts = first + np.where(number > 0, head.repeat(counts) + (number - 1) * length.repeat(counts), 0)
+    edges = np.append(kept.below(starts), len(kept))
+    return Blocks.of(edges[:-1], np.ones_like(starts), np.diff(edges))
+
+
 def ranges_by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """The starts and stops of the ranges of a selection, cut where a series ends, and the series of each."""
+    """The ranges of a selection, of which it may keep only some samples, cut where a series ends.
+
+    Returns:
+        Their starts and stops, and the series of each, ``(ranges,)`` each.
+    """
     ranges = selection.ranges.normalized()
     low = np.searchsorted(index.first_id, ranges.starts, side="right") - 1
     high = np.searchsorted(index.first_id, ranges.stops, side="left")

@@ -89,7 +89,12 @@ def _shuffled(
     sampler = None if weights is None else StratifiedSampler.of(weights, seed)
     blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
     if keeps_blocks(shuffle, selection, index, layout):
-        blocks = shuffle_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
+        spanned = selection.spanned_length
+        blocks = shuffle_blocks(
+            selection, index, block_samples(layout.chunk_rows, index, min(window, spanned))
+        )
+        # The chunks of a window hold the samples that are left out, too.
+        window = max(1, window * size // spanned)
     if sampler is not None:
         return _weighted_order(sampler, blocks, window, seed)
     return FullOrder(size, seed) if blocks is None else BlockOrder(blocks, window, seed)

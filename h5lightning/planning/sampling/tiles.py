@@ -22,7 +22,7 @@ from h5lightning.options import Windows
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.blocks import Blocks, ranges_by_series
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import Kept, Selection
 
 __all__ = ["BoxChunks", "Tiles", "tile_sizes"]
 
@@ -126,9 +126,9 @@ class Tiles(Frozen):
     Args:
         starts: number of the first sample of each tile, ascending, ``(tiles + 1,)``.
         bases: position in the split of the sample at row 0 and cell 0 of the series of each tile, which may be no
-            position of it, ``(tiles,)``.
+            position of it, ``(tiles,)``. Where rows are left out, row 0 is the first one of the tile that is kept.
         origins: the first window of each tile along each axis, that of the rows first, ``(tiles, axes)``.
-        sizes: windows of each tile along each axis, ``(tiles, axes)``.
+        sizes: windows of each tile along each axis, without those that are left out, ``(tiles, axes)``.
         counts: cells along the other axes, ``(tiles, axes - 1)``.
         nbytes: decoded bytes of the chunks of each tile, ``(tiles,)``.
         window_bytes: decoded bytes of the tiles that are in use at a time.
@@ -163,14 +163,22 @@ class Tiles(Frozen):
         )
         parts = [make(*each) for each in ranges]
         numbers = np.arange(len(parts)).repeat([len(origins) for origins, _ in parts])
+        origins = np.concatenate([origins for origins, _ in parts])
         sizes = np.concatenate([sizes for _, sizes in parts])
+        bases = (before - (starts - first))[numbers]
+        counts = grid.counts[index.units[series]][numbers]
+        nbytes = make.nbytes(sizes, index.units[series][numbers])
+        if selection.kept is not None:
+            bases, origins, sizes = _kept_tiles(selection.kept, bases, origins, sizes, counts.prod(axis=1))
+        filled = sizes[:, 0] > 0
+        sizes = sizes[filled]
         return cls(
             np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes.prod(axis=1))]),
-            (before - (starts - first))[numbers],
-            np.concatenate([origins for origins, _ in parts]),
+            bases[filled],
+            origins[filled],
             sizes,
-            grid.counts[index.units[series]][numbers],
-            make.nbytes(sizes, index.units[series][numbers]),
+            counts[filled],
+            nbytes[filled],
             window_bytes,
         )
 
@@ -196,6 +204,26 @@ class Tiles(Frozen):
             unit *= self.counts[tile, axis - 1]
         positions: Int64Array = self.bases[tile] + (self.origins[tile, 0] + rest) * unit + cell
         return positions
+
+
+def _kept_tiles(
+    kept: Kept, bases: Int64Array, origins: Int64Array, sizes: Int64Array, cells: Int64Array
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """The bases, origins and sizes of tiles of which some rows are kept, each with all its cells.
+
+    Args:
+        kept: which of all positions are kept.
+        bases: see `Tiles`.
+        origins: see `Tiles`.
+        sizes: see `Tiles`.
+        cells: cells of a row, for each tile, ``(tiles,)``.
+    """
+    first = kept.below(bases + origins[:, 0] * cells)
+    end = kept.below(bases + (origins[:, 0] + sizes[:, 0]) * cells)
+    rows = np.stack([np.zeros_like(first), (end - first) // np.maximum(cells, 1)])
+    origins, sizes = origins.copy(), sizes.copy()
+    origins[:, 0], sizes[:, 0] = rows
+    return first, origins, sizes
 
 
 class _TileMaker:

@@ -86,7 +86,7 @@ def rows_seen(dataset: DatasetSchema, numbers: RowNumbers) -> DatasetSchema:
 
 def _with_axes(key: str, field: F, samples: Samples, series: SeriesOption) -> F:
     has_axis = isinstance(series, Series) and series.axis is not None
-    if field.derived_from is not None:
+    if field.derived_from is not None or field.table_columns:
         return field
     if field.attr is not None or field.constant:
         _check_constant(key, field, series)

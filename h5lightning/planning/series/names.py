@@ -1,13 +1,15 @@
-"""Series made of names: the fields whose paths hold a ``*``."""
+"""Series made of names: the fields whose paths hold a ``*``, and what lists and tables may call a series."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError
 from h5lightning.options import Field, single_fields
+from h5lightning.planning.index import SampleIndex
 
-__all__ = ["matched_paths"]
+__all__ = ["called", "matched_paths"]
 
 
 def matched_paths(fields: Mapping[str, Field]) -> tuple[str, ...]:
@@ -36,3 +38,23 @@ def matched_paths(fields: Mapping[str, Field]) -> tuple[str, ...]:
                 "else write its path with a '*'"
             )
     return tuple(dict.fromkeys(field.path for _, field in matched))
+
+
+def called(index: SampleIndex, series: Int64Array) -> tuple[list[str], list[str]]:
+    """What series may be called in a list or a table.
+
+    Args:
+        index: all series.
+        series: some of them, which follow each other.
+
+    Returns:
+        The name of each, or its number in its file; and what the ``*`` matched, or the same.
+    """
+    if index.series_names is None:
+        first = index.first_series[index.series_file[series]]
+        names = [str(number) for number in (series - first).tolist()]
+        return names, names
+    names = list(index.series_names.take(series))
+    if index.unit_texts is None or index.series_start is not None:
+        return names, names
+    return names, list(index.unit_texts.take(index.units[series]))

@@ -14,12 +14,14 @@ from h5lightning.core.formatting import counted, listed
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import ManifestError, OptionError
 from h5lightning.options import Split
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.candidates import Roles, files_to_split, several_groups
 from h5lightning.planning.splitting.groups import Groups, Labels
 from h5lightning.planning.splitting.manifest_format import Manifest
-from h5lightning.planning.splitting.new_files import KnownSeries, place_new_series
+from h5lightning.planning.splitting.new_files import KnownSeries, place_new_rows, place_new_series
 from h5lightning.planning.splitting.plan_split import check_samples
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["apply_manifest"]
@@ -54,7 +56,7 @@ def apply_manifest(
         OptionError: options that contradict the manifest.
     """
     roles = roles or {"train": np.arange(len(index.names), dtype=np.int64)}
-    _check_options(manifest, split, roles)
+    _check_options(manifest, split, roles, is_by_row=isinstance(labels, RowValues))
     check_samples(manifest.plan.by, index.samples)
     files = files_to_split(roles)
     saved = _saved_numbers(manifest, index, files)
@@ -68,10 +70,14 @@ def apply_manifest(
     if new.size or np.any(saved < 0):
         _check_new(manifest, index, files[saved < 0], new, split)
     if new.size:
-        groups = _groups(split, manifest, index, series, labels)
         key = derive_key("split", seed if split.seed is None else split.seed, "new")
         known = KnownSeries(plan, parts, np.sort(number))
-        added = place_new_series(index, known, new, split, key, groups)
+        if plan.by == "group":
+            rows = _row_groups(split, index, series, labels)
+            added = place_new_rows(known, new, rows, split, key)
+        else:
+            groups = _groups(split, manifest, index, series, labels)
+            added = place_new_series(index, known, new, split, key, groups)
         joined = {name: _joined(parts.get(name), added[name]) for name in SPLITS}
         parts = {name: part for name, part in joined.items() if name in parts or len(part)}
     return SplitPlan.of(index, plan.by, parts, files=files, requested=plan.requested)
@@ -89,7 +95,16 @@ def _groups(
     return groups
 
 
-def _check_options(manifest: Manifest, split: Split, roles: Roles) -> None:
+def _row_groups(split: Split, index: SampleIndex, series: Int64Array, labels: Labels | None) -> RowGroups:
+    if not isinstance(labels, RowValues) or split.keep_together is None:
+        raise ManifestError(
+            "the manifest keeps rows of one value together, and there are new files or series: say which dataset has "
+            "the values, as the split that was saved did: data.split.keep_together=field:PATH"
+        )
+    return RowGroups.of(split.keep_together, index, series, labels)
+
+
+def _check_options(manifest: Manifest, split: Split, roles: Roles, *, is_by_row: bool) -> None:
     named = [name for name in ("val", "test") if name in roles]
     if named:
         raise OptionError(
@@ -99,7 +114,12 @@ def _check_options(manifest: Manifest, split: Split, roles: Roles) -> None:
         raise OptionError(
             "split.manifest holds one split, it cannot be cut in folds; leave out folds or manifest"
         )
-    if split.keep_together is not None and manifest.plan.by not in ("file", "series"):
+    if manifest.plan.by == "group" and split.keep_together is not None and not is_by_row:
+        raise OptionError(
+            f"split.keep_together={split.keep_together!r} keeps files or series together, but the manifest keeps rows "
+            "of one value together; use 'field:PATH', or a column of a table of rows, or leave it out"
+        )
+    if split.keep_together is not None and manifest.plan.by not in ("file", "series", "group"):
         raise OptionError(
             "split.keep_together keeps files or series together, but the manifest is by "
             f"{manifest.plan.by!r}; leave it out"
@@ -206,7 +226,9 @@ def _sorted(part: Segments, series: Int64Array) -> Segments:
     order = np.lexsort((part.start, series))
     if part.subset is not None and np.any(np.diff(order) < 0):
         raise ManifestError("the manifest draws rows from files in another order than that of their paths")
-    return Segments(series[order], part.start[order], part.stop[order], part.subset)
+    if part.members is None or np.all(np.diff(order) > 0):
+        return Segments(series[order], part.start[order], part.stop[order], part.subset, part.members)
+    return Segments.merged([(part, series)])
 
 
 def _check_new(
@@ -234,6 +256,8 @@ def _joined(old: Segments | None, added: Segments) -> Segments:
     """The runs of both, which have no series in common."""
     if old is None:
         return added
+    if old.members is not None or added.members is not None:
+        return Segments.merged([(old, old.series), (added, added.series)])
     series = np.concatenate([old.series, added.series])
     order = np.argsort(series, kind="stable")
     start = np.concatenate([old.start, added.start])[order]

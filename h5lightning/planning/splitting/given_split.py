@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -14,9 +14,12 @@ from h5lightning.core.formatting import counted
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Split
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.series.names import called
 from h5lightning.planning.splitting.candidates import check_roles
 from h5lightning.planning.splitting.groups import Groups, Labels
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
 __all__ = ["GivenSeries", "check_lists", "given_parts", "match_lists"]
@@ -110,18 +113,7 @@ class _SeriesFinder:
     def __init__(self, index: SampleIndex, file: int) -> None:
         self._index, self._file = index, file
         self._first, stop = index.first_series[file : file + 2].tolist()
-        series = np.arange(self._first, stop)
-        if index.series_names is None:
-            self._names = [str(number) for number in range(len(series))]
-            texts = self._names
-        else:
-            self._names = list(index.series_names.take(series))
-            is_matched = index.unit_texts is not None and index.series_start is None
-            texts = (
-                list(index.unit_texts.take(index.units[series]))
-                if index.unit_texts and is_matched
-                else self._names
-            )
+        self._names, texts = called(index, np.arange(self._first, stop))
         self._by_name = _positions(texts) | _positions(self._names)
         self._by_number = _positions([int(text) if text.isdecimal() else None for text in texts])
 
@@ -187,16 +179,70 @@ def given_parts(
     paths: dict[str, str] = dict(split.given) if isinstance(split.given, dict) else {}
     parts = {}
     for name in SPLITS:
-        if name in paths:
-            parts[name] = Segments.of_series(index, np.flatnonzero(in_files & (given == SPLITS.index(name))))
-            if not parts[name].rows:
-                raise SplitError(
-                    f"split.given: '/{paths[name]}' names no series with rows, so that {name} would be empty. Leave "
-                    f"{name} out of split.given, or list its series"
-                )
+        part = Segments.of_series(index, np.flatnonzero(in_files & (given == SPLITS.index(name))))
+        if name in paths and not part.rows:
+            raise SplitError(
+                f"split.given: '/{paths[name]}' names no series with rows, so that {name} would be empty. Leave "
+                f"{name} out of split.given, or list its series"
+            )
+        if part.rows:
+            parts[name] = part
+    if not parts:
+        raise SplitError(f"split.given={split.given!r}: each cell is empty, so that nothing is in a split")
     if split.keep_together is not None:
         series = np.flatnonzero(in_files & (given >= 0))
+        if isinstance(labels, RowValues):
+            rows = RowGroups.of(split.keep_together, index, series, labels)
+            rows.check_roles(given[series], "list in split.given")
+            return parts
         groups = Groups.of(split.keep_together, index, series, labels)
         role = given[series].astype(np.int64)
-        check_roles(split.keep_together, index, groups, series, role, "list in split.given")
+        place = "list in split.given" if paths else "split in the table"
+        check_roles(split.keep_together, index, groups, series, role, place)
     return parts
+
+
+def given_rows(
+    index: SampleIndex, split: Split, given: RowValues, files: Int64Array, labels: Labels | None
+) -> dict[str, Segments]:
+    """The rows of each split that is given for each row.
+
+    Args:
+        index: the files and series.
+        split: ``given`` and ``keep_together`` are used.
+        given: the name of the split of each row; missing for rows in none.
+        files: the files that are divided.
+        labels: as in `given_parts`.
+
+    Raises:
+        SplitError: no row is in a split, or ``keep_together`` is asked for too.
+    """
+    if labels is not None:
+        raise SplitError(
+            f"split.given={split.given!r} says the split of each row, found keep_together={split.keep_together!r} too: "
+            "leave one of them out"
+        )
+    series = Segments.of_files(index, files).series
+    rows = index.series_rows[series]
+    parts = {}
+    for name in SPLITS:
+        part = Segments.of_rows(series, rows, (one == name for one in _names_of_rows(index, series, given)))
+        if part.rows:
+            parts[name] = part
+    if not parts:
+        raise SplitError(f"split.given={split.given!r}: each cell is empty, so that nothing is in a split")
+    return parts
+
+
+def _names_of_rows(
+    index: SampleIndex, series: Int64Array, given: RowValues
+) -> Iterator[npt.NDArray[np.str_]]:
+    """The name of the split of each row, series after series; empty for none."""
+    for one in series.tolist():
+        unit = int(index.units[one])
+        codes = given.rows_of(unit)
+        if codes is None:
+            raise ValueError("the split of the rows of a unit is not known")
+        start = 0 if index.series_start is None else int(index.series_start[one])
+        own = codes.reshape(-1)[start : start + int(index.series_rows[one])]
+        yield np.asarray([*given.values(unit), ""], np.str_)[own]

@@ -1,20 +1,28 @@
-"""Groups of series that stay together: their files have the same part of the path, or they have the same attribute."""
+"""Groups of series that stay together.
+
+Their files have the same part of the path, or they have the same attribute, or the same value in a column of a table.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import OptionError, SplitError
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.splitting.row_groups import RowGroups
 
 __all__ = ["Groups", "Labels"]
 
-Labels = Sequence[str | None]  # the value of each unit of the catalog; None where it has none
+# The value of each unit of the catalog, or for the column of a table of each series, None where it has none; or the
+# values of all rows.
+Labels: TypeAlias = Sequence[str | None] | RowValues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,21 +45,28 @@ class Groups:
         """The groups of some series.
 
         Args:
-            keep_together: ``path:REGEX``, which looks at the relative path of the file, or ``attr:NAME``.
+            keep_together: ``path:REGEX``, which looks at the relative path of the file, ``attr:NAME``,
+                ``table:COLUMN``, or, of a dataset with one value in each series, ``field:PATH``.
             index: the files and series.
             series: the series that take part, ascending.
-            attributes: with ``attr:NAME``, the value of each unit, None where it has none.
+            attributes: with ``attr:NAME`` the value of each unit, with ``table:COLUMN`` of each series, None where
+                there is none; or the values of all rows.
 
         Raises:
             OptionError: the regular expression cannot be used.
-            SplitError: a series has no such value.
+            SplitError: a series has no such value, or with ``field:PATH`` rows of several values.
         """
-        is_path = keep_together.startswith("path:")
-        owners = (index.series_file if is_path else index.units)[series]
+        if isinstance(attributes, RowValues):
+            return cls._of_rows(RowGroups.of(keep_together, index, series, attributes))
+        kind, _, source = keep_together.partition(":")
+        every = {"path": index.series_file, "table": np.arange(len(index.series_rows))}
+        owners = every.get(kind, index.units)[series]
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         distinct = owners[first]
-        source = keep_together.partition(":")[2]
-        found = _from_paths(source, index, distinct) if is_path else _from_units(source, distinct, attributes)
+        if kind == "path":
+            found = _from_paths(source, index, distinct)
+        else:
+            found = _from_labels(keep_together, distinct, attributes)
         numbers: dict[str, int] = {}
         group_of = np.empty(len(distinct), dtype=np.int64)
         for position, label in enumerate(found):
@@ -61,6 +76,14 @@ class Groups:
         group = np.full(len(index.series_rows), -1, dtype=np.int64)
         group[series] = group_of.repeat(np.diff(first, append=len(owners)))
         return cls(group, tuple(numbers))
+
+    @classmethod
+    def _of_rows(cls, rows: RowGroups) -> Groups:
+        """The groups of series whose rows have one value each; those without rows are one group."""
+        found = rows.of_series("by='series'")
+        group = np.full(len(rows.index.series_rows), -1, dtype=np.int64)
+        group[rows.series] = np.where(found < 0, len(rows), found)
+        return cls(group, (*map(rows.name, range(len(rows))), ""))
 
     def divided_file(self, index: SampleIndex) -> tuple[int, int] | None:
         """Two series of one file that are in different groups; None if each file belongs to one group."""
@@ -74,6 +97,8 @@ def _no_group(keep_together: str, index: SampleIndex, series: int) -> SplitError
     kind, _, source = keep_together.partition(":")
     if kind == "path":
         who, lacks = index.names[int(index.series_file[series])], f"does not match {source!r}"
+    elif kind == "table":
+        who, lacks = index.where(series), f"has an empty cell in column {source!r}"
     else:
         who, lacks = index.where(series), f"has no attribute {source!r}"
     return SplitError(
@@ -96,7 +121,9 @@ def _from_paths(pattern: str, index: SampleIndex, files: Int64Array) -> Iterator
     return (match.group(1) if match else None for match in matches)
 
 
-def _from_units(name: str, units: Int64Array, attributes: Labels | None) -> Iterator[str | None]:
-    if attributes is None:
-        raise ValueError(f"keep_together='attr:{name}' needs the attribute of each series")
-    return (attributes[unit] for unit in units.tolist())
+def _from_labels(
+    keep_together: str, owners: Int64Array, labels: Sequence[str | None] | None
+) -> Iterator[str | None]:
+    if labels is None:
+        raise ValueError(f"keep_together={keep_together!r} needs the attribute of each series, or its cell")
+    return (labels[owner] for owner in owners.tolist())

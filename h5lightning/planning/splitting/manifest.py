@@ -146,9 +146,10 @@ def _size(rows: list[int], other: list[int]) -> str:
 def _splits_of_files(plain: Mapping[str, Any]) -> SplitsOfFiles:
     splits: SplitsOfFiles = {name: {} for name in plain["rows"]}
     for split, part in plain["splits"].items():
-        if "runs" in part or "series" in part:
-            for name, runs in part["runs" if "runs" in part else "series"].items():
-                splits[name][split] = runs
+        kind = next((one for one in ("runs", "series", "members") if one in part), None)
+        if kind is not None:
+            for name, rows in part[kind].items():
+                splits[name][split] = rows
         else:
             slices = (part["key"], part["slices"]) if "key" in part else None
             for name in part["files"]:

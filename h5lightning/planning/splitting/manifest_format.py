@@ -17,12 +17,16 @@ Version 2 has what keeps a million series small, and is written only where it is
 are ``"numbered_series": {"name": "demo_*", "digits": 1, "numbers": {"a.h5": [[0, 50]], …}}`` instead of ``series``, and
 a split may have whole ``series``, ``{"a.h5": [[0, 4], [7, 9]]}``. Both are ranges, whose ends do not count; those of
 splits are the positions of the series in ``rows``.
+
+Version 3 has sets of rows, where rows of one value stay together: ``"members": {"a.h5": [[series, start, stop], …]}``.
+Instead of many runs of one file there is a text: a bit for each of its rows, series after series, the first row in the
+lowest bit of the first byte, compressed by zlib, in base64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +38,7 @@ from h5lightning.errors import ManifestError
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.selection import RandomSubset
+from h5lightning.planning.splitting.manifest_members import members_from_json, members_to_json
 from h5lightning.planning.splitting.numbered_names import NumberedNames
 from h5lightning.planning.splitting.plan_split import STRATEGIES
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
@@ -41,7 +46,7 @@ from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPla
 __all__ = ["Manifest"]
 
 _FORMAT = "h5lightning split"
-_VERSIONS = (1, 2)
+_VERSIONS = (1, 2, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ class Manifest:
             series_names=None if names is None else names.take(series),
         )
         parts = {
-            name: Segments(np.searchsorted(series, part.series), part.start, part.stop, part.subset)
+            name: replace(part, series=np.searchsorted(series, part.series))
             for name, part in plan.parts.items()
         }
         return cls(portable, _plan(portable, plan.by, parts, plan.requested))
@@ -80,10 +85,11 @@ class Manifest:
         index, names = self.index, list(self.index.names)
         series = _names_to_json(index)
         splits = {name: _part_to_json(part, index, names) for name, part in self.plan.parts.items()}
-        is_new = "numbered_series" in series or any("series" in part for part in splits.values())
+        is_second = "numbered_series" in series or any("series" in part for part in splits.values())
+        is_third = any("members" in part for part in splits.values())
         return {
             "format": _FORMAT,
-            "version": 2 if is_new else 1,
+            "version": 3 if is_third else 2 if is_second else 1,
             "by": self.plan.by,
             "requested": dict(self.plan.requested),
             "rows": _lists(index, index.series_rows.tolist()),
@@ -106,13 +112,16 @@ class Manifest:
             raise ManifestError(f"{source} is not a split saved by h5lightning: it has no format {_FORMAT!r}")
         if plain.get("version") not in _VERSIONS:
             raise ManifestError(
-                f"{source} has version {plain.get('version')!r}, expected 1 or 2: it was saved by another "
+                f"{source} has version {plain.get('version')!r}, expected 1, 2 or 3: it was saved by another "
                 "release of h5lightning. Save the split again with this one"
             )
         try:
             index = _index_from_json(plain)
             numbers = {name: number for number, name in enumerate(index.names)}
-            parts = {name: _part_from_json(plain["splits"][name], index, numbers) for name in plain["splits"]}
+            parts = {
+                name: _part_from_json(part, index, numbers, keep_empty=name == "train")
+                for name, part in plain["splits"].items()
+            }
             requested = {str(name): float(fraction) for name, fraction in plain["requested"].items()}
             _check(index, plain["by"], parts, requested)
             return cls(index, _plan(index, plain["by"], parts, requested))
@@ -170,6 +179,8 @@ def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[
     if part.subset is not None:
         slices = np.stack([part.subset.slices.starts, part.subset.slices.stops], axis=1)
         return {"key": str(part.subset.key), "slices": slices.tolist(), "files": listed}
+    if part.members is not None:
+        return {"members": members_to_json(part, index)}
     whole = Segments.of_files(index, files)
     if all(np.array_equal(getattr(part, name), getattr(whole, name)) for name in ("series", "start", "stop")):
         return {"files": listed}
@@ -182,11 +193,15 @@ def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[
     return {"runs": {name: runs[edges[i] : edges[i + 1]].tolist() for i, name in enumerate(listed)}}
 
 
-def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
+def _part_from_json(
+    plain: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int], *, keep_empty: bool
+) -> Segments:
     if "runs" in plain:
         return _runs_from_json(plain["runs"], index, numbers)
     if "series" in plain:
         return _series_from_json(plain["series"], index, numbers)
+    if "members" in plain:
+        return members_from_json(plain["members"], index, numbers, keep_empty=keep_empty)
     files = np.asarray(sorted(numbers[name] for name in plain["files"]), dtype=np.int64)
     whole = Segments.of_files(index, files)
     if "key" not in plain:
@@ -266,8 +281,9 @@ def _check(
     index: SampleIndex, by: str, parts: Mapping[str, Segments], requested: Mapping[str, float]
 ) -> None:
     """Raise `ValueError` if a split is unknown, or a row is in two splits."""
-    if by not in [*STRATEGIES]:  # a damaged file may hold a list, which has no hash
-        raise ValueError(f"'by' must be one of {', '.join(STRATEGIES)}, found {by!r}")
+    known = [*STRATEGIES, "group"]
+    if by not in known:  # a damaged file may hold a list, which has no hash
+        raise ValueError(f"'by' must be one of {', '.join(known)}, found {by!r}")
     if index.series_rows.min(initial=0) < 0:
         raise ValueError(f"a series has {index.series_rows.min()} rows")
     for name in (*parts, *requested):
@@ -280,8 +296,9 @@ def _check(
 
 
 def _check_runs(index: SampleIndex, parts: list[Segments]) -> None:
+    runs = [one for part in parts for one in part.runs()]
     series, start, stop = (
-        np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0, dtype=np.int64)])
+        np.concatenate([getattr(one, name) for one in runs] or [np.zeros(0, dtype=np.int64)])
         for name in ("series", "start", "stop")
     )
     order = np.lexsort((stop, start, series))

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Float64Array, Int64Array
+from h5lightning.errors import SplitError
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_file import arrange
+from h5lightning.planning.splitting.by_group import rows_of_groups
 from h5lightning.planning.splitting.by_row import by_block
 from h5lightning.planning.splitting.candidates import Candidates, Fractions
 from h5lightning.planning.splitting.groups import Groups
+from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
-__all__ = ["KnownSeries", "place_new_series"]
+__all__ = ["KnownSeries", "place_new_rows", "place_new_series"]
 
 _TARGETS = ("train", "unused", "val", "test")  # in the order of order="path"
 
@@ -66,6 +69,56 @@ def place_new_series(
         target[free] = _divide(rows[free], item[new][free], totals, old, split.order, key)
     target[target < 0] = _TARGETS.index("train")
     return {name: Segments.of_series(index, new[target == _TARGETS.index(name)]) for name in SPLITS}
+
+
+def place_new_rows(
+    known: KnownSeries, new: Int64Array, groups: RowGroups, split: Split, key: int
+) -> dict[str, Segments]:
+    """The rows of new series in each split, where rows of one value stay together.
+
+    A row joins the split of the known rows of its group. Other groups go to train, or are divided; see
+    `place_new_series`.
+
+    Args:
+        known: what was divided before.
+        new: the new series, ascending, ``(new,)``.
+        groups: the groups of the rows of all series that take part.
+        split: its ``on_new`` and ``order`` are used.
+        key: selects among equally good results.
+
+    Raises:
+        SplitError: rows of one group are in two splits, since values have changed.
+    """
+    is_new = np.isin(groups.series, new)
+    weights = groups.bincount(is_new)
+    target = _targets_of_groups(known, groups)
+    free = np.flatnonzero((target < 0) & (weights > 0))
+    if split.on_new == "split" and known.plan.requested:
+        joined = target >= 0
+        totals = _totals(known.plan)
+        totals += np.bincount(target[joined], weights=weights[joined], minlength=len(_TARGETS))
+        target[free] = _divide(weights[free], free, totals, known.plan, split.order, key)
+    target[target < 0] = _TARGETS.index("train")
+    numbers = {name: _TARGETS.index(name) for name in SPLITS}
+    return rows_of_groups(groups.of_some(is_new), target, numbers)
+
+
+def _targets_of_groups(known: KnownSeries, groups: RowGroups) -> Int64Array:
+    """The target of each group, -1 for those without a known row."""
+    target = np.full(len(groups), -1, np.int64)
+    target[groups.bincount(np.isin(groups.series, known.series)) > 0] = _TARGETS.index("unused")
+    for name, part in known.parts.items():
+        own = groups.in_rows(part)
+        taken = np.flatnonzero(own & (target >= 0) & (target != _TARGETS.index("unused")))
+        if taken.size:
+            group = int(taken[0])
+            raise SplitError(
+                f"split.keep_together={groups.keep_together!r}: {_TARGETS[target[group]]} and {name} of the saved "
+                f"split both have rows with the value {groups.label(group)}: the values have changed since it was "
+                "saved. Save the split again without manifest"
+            )
+        target[own] = _TARGETS.index(name)
+    return target
 
 
 def _items(index: SampleIndex, by: str, groups: Groups | None) -> Int64Array:

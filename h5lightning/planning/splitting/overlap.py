@@ -7,20 +7,26 @@ from dataclasses import replace
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.splitting.split_plan import Segments
 
 __all__ = ["shared_rows"]
 
+_PIECE = 1 << 20  # rows that are looked at together
+
 
 def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
     """The number of rows in both of two splits of an index.
 
-    Time and memory grow with the runs, not with the rows, unless only one of the splits is a random subset.
+    Time and memory grow with the runs, not with the rows, unless a split is a set of rows, or only one of them is a
+    random subset.
     """
-    by_row = replace(index, samples=Rows(), given_reach=None)
+    by_row = replace(index, samples=Rows(), given_reach=None, grid=None, filter=None, first=0)
     runs = [by_row.ranges_within(part.series, part.start, part.stop) for part in (first, second)]
+    if first.members is not None or second.members is not None:
+        return len(_bits(first, by_row) & _bits(second, by_row))
     if first.subset is None and second.subset is None:
         return _common(*runs)
     if first.subset and second.subset and first.subset.key == second.subset.key and _are_equal(*runs):
@@ -33,6 +39,15 @@ def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
 def _all_rows(part: Segments, by_row: SampleIndex) -> Int64Array:
     selection = part.selection(by_row)
     return selection(np.arange(len(selection)))
+
+
+def _bits(part: Segments, by_row: SampleIndex) -> Bits:
+    """The rows of a part as a set of ids."""
+    is_member = np.zeros(len(by_row), np.bool_)
+    selection = part.selection(by_row)
+    for start in range(0, len(selection), _PIECE):
+        is_member[selection(np.arange(start, min(start + _PIECE, len(selection))))] = True
+    return Bits.of_bools(is_member)
 
 
 def _are_equal(first: SampleRanges, second: SampleRanges) -> bool:

@@ -16,14 +16,17 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Samples, Split, Whole
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.file_runs import FileRuns
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_file import by_item
+from h5lightning.planning.splitting.by_group import by_group
 from h5lightning.planning.splitting.by_row import by_block, by_row
 from h5lightning.planning.splitting.candidates import Candidates, Fractions, Roles, files_to_split
-from h5lightning.planning.splitting.given_split import GivenSeries, given_parts
+from h5lightning.planning.splitting.given_split import GivenSeries, given_parts, given_rows
 from h5lightning.planning.splitting.groups import Labels
-from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
+from h5lightning.planning.splitting.row_groups import RowGroups
+from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["STRATEGIES", "check_samples", "plan_split"]
 
@@ -37,6 +40,10 @@ STRATEGIES: dict[str, Callable[[Candidates, Fractions, int], Parts | None]] = {
     "block": by_block,
     "sample": by_row,
 }
+_BY_OF_ROWS = (
+    "auto",
+    "sample",
+)  # where rows of one value stay together, wherever they are
 
 
 def plan_split(
@@ -46,7 +53,7 @@ def plan_split(
     seed: int,
     roles: Roles | None = None,
     labels: Labels | None = None,
-    given: GivenSeries | None = None,
+    given: GivenSeries | RowValues | None = None,
 ) -> SplitPlan:
     """Decide which rows are train, val and test.
 
@@ -61,8 +68,9 @@ def plan_split(
         roles: numbers of the files of an explicit mapping, by ``train``, ``val``, ``test`` and ``predict``. Named
             splits take exactly these files. The sizes of other splits are then fractions of the rows of
             ``train``'s files. Files of ``predict`` alone never take part.
-        labels: with ``keep_together="attr:NAME"``, the value of each unit of the index, None where it has none.
-        given: with ``split.given``, the split of each series.
+        labels: with ``keep_together="attr:NAME"``, the value of each unit of the index, with ``table:COLUMN`` that of
+            each series, None where it has none; with ``field:PATH``, or a table of rows, the values of all rows.
+        given: with ``split.given``, the split of each series, or the names of those of all rows.
 
     Raises:
         OptionError: options that contradict each other.
@@ -73,7 +81,9 @@ def plan_split(
         return _given_plan(index, split, roles, labels, given)
     named = {name: Segments.of_files(index, roles[name]) for name in ("val", "test") if name in roles}
     fractions = Fractions.of(split, named)
-    _check_options(split, fractions, named)
+    _check_options(split, fractions, named, by_row=isinstance(labels, RowValues))
+    if isinstance(labels, RowValues) and split.by in _BY_OF_ROWS:
+        return _plan_of_groups(index, split, fractions, named, seed=seed, roles=roles, values=labels)
     candidates = Candidates.of(index, roles, split, labels)
     seed = seed if split.seed is None else split.seed
     if "train" not in roles:
@@ -87,8 +97,57 @@ def plan_split(
     return SplitPlan.of(index, by, {**parts, **named}, files=files_to_split(roles), requested=requested)
 
 
+def _plan_of_groups(
+    index: SampleIndex,
+    split: Split,
+    fractions: Fractions,
+    named: Parts,
+    *,
+    seed: int,
+    roles: Roles,
+    values: RowValues,
+) -> SplitPlan:
+    """The plan of rows that stay together by their values; ``named`` are splits whose files are named explicitly."""
+    files, keep_together = files_to_split(roles), str(split.keep_together)
+    series = Segments.of_files(index, files).series
+    groups = RowGroups.of(keep_together, index, series, values)
+    role_of = np.full(len(index.names), -1, np.int64)
+    for number, name in enumerate(SPLITS):
+        role_of[roles.get(name, series[:0])] = number
+    role = role_of[index.series_file[series]]
+    groups.check_roles(role, "entry of 'files'")
+    parts = Parts()
+    if "train" in roles:
+        if named:
+            groups = RowGroups.of(keep_together, index, series[role == SPLITS.index("train")], values)
+        parts = _divide_groups(groups, fractions, split, split.seed if split.seed is not None else seed)
+    requested = {name: fractions.requested[name] for name in parts}
+    by = "group" if parts else "file"
+    return SplitPlan.of(index, by, {**parts, **named}, files=files, requested=requested)
+
+
+def _divide_groups(groups: RowGroups, fractions: Fractions, split: Split, seed: int) -> Parts:
+    """The rows of each requested split; see `_divide`."""
+    total = len(groups.group)
+    if not total:
+        raise SplitError(f"split: the files to divide have {len(groups.series)} series, but no rows")
+    if split.gap:
+        raise OptionError(
+            f"split.gap={split.gap} applies to by='block' only, found keep_together: leave one out"
+        )
+    parts = by_group(groups, fractions, derive_key("split", seed, "group"))
+    if parts is None:
+        raise _too_few(len(groups), "group", fractions)
+    _check_filled(total, "group", parts, fractions)
+    return parts
+
+
 def _given_plan(
-    index: SampleIndex, split: Split, roles: Roles, labels: Labels | None, given: GivenSeries | None
+    index: SampleIndex,
+    split: Split,
+    roles: Roles,
+    labels: Labels | None,
+    given: GivenSeries | RowValues | None,
 ) -> SplitPlan:
     """The plan of the series that files list."""
     named = [name for name in ("val", "test") if name in roles]
@@ -97,8 +156,13 @@ def _given_plan(
             f"'files' names {' and '.join(named) or 'no train'}, and split.given divides the files of train: leave one "
             "of them out"
         )
-    parts = given_parts(index, split, given, np.sort(roles["train"]), labels)
-    return SplitPlan.of(index, "series", parts, files=files_to_split(roles), requested={})
+    files = np.sort(roles["train"])
+    if isinstance(given, RowValues):
+        by, parts = "group", given_rows(index, split, given, files, labels)
+    else:
+        by, parts = "series", given_parts(index, split, given, files, labels)
+    check_samples(by, index.samples)
+    return SplitPlan.of(index, by, parts, files=files_to_split(roles), requested={})
 
 
 def check_samples(by: str, samples: Samples, stage: str = "train") -> None:
@@ -116,17 +180,22 @@ def check_samples(by: str, samples: Samples, stage: str = "train") -> None:
         )
 
 
-def _check_options(split: Split, fractions: Fractions, named: Parts) -> None:
+def _check_options(split: Split, fractions: Fractions, named: Parts, *, by_row: bool) -> None:
     if not fractions.requested and not named:
         raise OptionError(
             "split: train, val and test are all 0 or None; give at least one of them a fraction"
         )
-    if split.keep_together is not None and split.by not in ("auto", "file", "series"):
+    if by_row and split.by == "block":
+        raise OptionError(
+            f"split.keep_together={split.keep_together!r} keeps rows of one value together, and by='block' cuts "
+            "series in order: leave one of them out"
+        )
+    if split.keep_together is not None and not by_row and split.by not in ("auto", "file", "series"):
         raise OptionError(
             f"split.keep_together keeps whole files or series together and cannot be combined with by={split.by!r}; "
             "use by='file' or by='series'"
         )
-    if split.by == "sample" and split.order == "path":
+    if split.by == "sample" and split.order == "path" and not by_row:
         raise OptionError(
             "split.by='sample' draws rows at random, found order='path'; use by='block' or 'file'"
         )
@@ -160,7 +229,7 @@ def _divide(candidates: Candidates, fractions: Fractions, split: Split, seed: in
         raise OptionError(
             f"split.gap={split.gap} applies to by='block' only, found by={by!r}; set by='block'"
         )
-    _check_filled(candidates, by, parts, fractions)
+    _check_filled(candidates.total, by, parts, fractions)
     return by, {name: parts[name] for name in fractions.requested}
 
 
@@ -179,12 +248,13 @@ def _apply_strategy(
         by = "block"
     parts = STRATEGIES[by](candidates, fractions, derive_key("split", seed, by))
     if parts is None:
-        raise _too_few(candidates, by, fractions)
+        noun = "group" if candidates.is_grouped else by
+        raise _too_few(len(candidates.items(by)[1]), noun, fractions)
     return by, parts
 
 
-def _check_filled(candidates: Candidates, by: str, parts: Parts, fractions: Fractions) -> None:
-    total, folds = candidates.total, fractions.folds
+def _check_filled(total: int, by: str, parts: Parts, fractions: Fractions) -> None:
+    folds = fractions.folds
     left = total - parts["test"].rows if fractions.test else total
     if folds is not None and left < folds:
         raise SplitError(f"split: {left} rows cannot fill {folds} folds; use fewer folds or more data")
@@ -197,16 +267,14 @@ def _check_filled(candidates: Candidates, by: str, parts: Parts, fractions: Frac
             )
 
 
-def _too_few(candidates: Candidates, by: str, fractions: Fractions) -> SplitError:
+def _too_few(count: int, noun: str, fractions: Fractions) -> SplitError:
     """The error for fewer items than splits, with a way out."""
-    count = len(candidates.items(by)[1])
-    noun = "group" if candidates.is_grouped else by
     if fractions.folds is not None:
         goal = f"{fractions.folds} folds" + (" and test" if fractions.test else "")
         ways = ["fewer folds"]
     else:
         goal = " and ".join(", ".join(fractions.requested).rsplit(", ", 1))
         ways = [f"data.split.{'test' if fractions.test else 'val'}=null"]
-    if not candidates.is_grouped:
+    if noun != "group":
         ways.insert(0, "by='block'")
     return SplitError(f"split: {counted(count, noun)} cannot fill {goal}; use {', or '.join(ways)}")

@@ -6,23 +6,27 @@ A plan lists rows, never samples, so that other windows do not change it. `Split
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import Frozen
+from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.core.bits import Bits
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
 from h5lightning.options import Windows
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.kept_samples import Runs, kept_samples, runs_of
 from h5lightning.planning.reach import reach_text
 from h5lightning.planning.selection import RandomSubset, Selection
 
 __all__ = ["SPLITS", "Segments", "SplitPlan"]
 
 SPLITS = ("train", "val", "test")
+
+_MOST_KEPT = 3  # selections of one split, of indices with other samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,14 +38,19 @@ class Segments:
         start: first row of each run, counted in its series, ``(segments,)``.
         stop: one past the last row of each run, ``(segments,)``.
         subset: the rows of the runs that count (``by="sample"``); None for all.
+        members: the rows of the runs that count, numbered over the runs one after the other, where rows stay together
+            that have the same value; None for all.
     """
 
     series: Int64Array
     start: Int64Array
     stop: Int64Array
     subset: RandomSubset | None = None
+    members: Bits | None = None
 
     def __post_init__(self) -> None:
+        if self.members is not None and (self.subset is not None or self.members.size != self.spanned_rows):
+            raise ValueError(f"{self.members.size} bits do not say which of {self.spanned_rows} rows count")
         same = self.series[1:] == self.series[:-1]
         if np.any(self.series[1:] < self.series[:-1]) or np.any(same & (self.start[1:] < self.stop[:-1])):
             raise ValueError("segments must be disjoint and sorted by series and row")
@@ -56,13 +65,63 @@ class Segments:
         """All rows of the given files."""
         return cls.of_series(index, np.flatnonzero(np.isin(index.series_file, files)))
 
+    @classmethod
+    def of_rows(
+        cls, series: Int64Array, rows: Int64Array, is_member: Iterable[BoolArray], *, keep_empty: bool = False
+    ) -> Segments:
+        """A set of rows of some series, without the series that have none of them.
+
+        Args:
+            series: the series, ascending, ``(series,)``.
+            rows: rows of each.
+            is_member: whether each row is in the set, series after series, in pieces of any size.
+            keep_empty: keep series without rows.
+        """
+        ends = np.cumsum(rows)
+        every = Bits.of_pieces(is_member, int(rows.sum()))
+        chosen = every.below(ends) > every.below(ends - rows)
+        if keep_empty:
+            chosen |= rows == 0
+        starts, stops = _ranges_of(chosen, ends, rows)
+        kept = (
+            every
+            if chosen.all()
+            else Bits.of_pieces(map(every.bools, starts, stops), int(rows[chosen].sum()))
+        )
+        return cls(series[chosen], np.zeros_like(rows[chosen]), rows[chosen], members=kept)
+
+    @classmethod
+    def merged(cls, parts: Sequence[tuple[Segments, Int64Array]]) -> Segments:
+        """The rows of several sets of rows, which have no series in common; each with the series of its segments."""
+        series = np.concatenate([own for _, own in parts])
+        rows = np.concatenate([part.stop for part, _ in parts])
+        bits = [
+            np.ones(part.spanned_rows, bool) if part.members is None else part.members.bools()
+            for part, _ in parts
+        ]
+        order, starts, bools = np.argsort(series), np.cumsum(rows) - rows, np.concatenate(bits)
+        pieces = (bools[start : start + size] for start, size in zip(starts[order], rows[order], strict=True))
+        size = int(rows.sum())
+        return cls(series[order], np.zeros_like(rows), rows[order], members=Bits.of_pieces(pieces, size))
+
     def __len__(self) -> int:
         return int(self.series.size)
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return int((self.stop - self.start).sum()) if self.subset is None else len(self.subset.slices)
+        if self.members is not None:
+            return len(self.members)
+        return self.spanned_rows if self.subset is None else len(self.subset.slices)
+
+    @property
+    def spanned_rows(self) -> int:
+        """Number of rows of the runs, of which only some may count."""
+        return int((self.stop - self.start).sum())
+
+    def runs(self) -> Iterator[Runs]:
+        """The runs of rows that count, some at a time; those of a random subset are not known as runs."""
+        return runs_of(self.series, self.start, self.stop, self.members)
 
     def files(self, index: SampleIndex) -> Int64Array:
         """The files that the runs lie in, ascending."""
@@ -70,8 +129,10 @@ class Segments:
         return files[np.diff(files, prepend=-1) > 0]
 
     def selection(self, index: SampleIndex) -> Selection:
-        """The samples of ``index`` that lie inside one run each."""
-        return Selection(index.ranges_within(self.series, self.start, self.stop), self.subset)
+        """The samples of ``index`` that read no row but those of one run, and none that conditions leave out."""
+        ranges = index.ranges_within(self.series, self.start, self.stop)
+        kept = kept_samples(index, self.series, self.start, self.stop, self.members)
+        return Selection(ranges, self.subset).keeping(kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +200,36 @@ class SplitPlan(Frozen):
         if name not in self.parts:
             raise SplitError(f"split: there is no {name!r}, only {', '.join(self.parts) or 'nothing'}")
         part = self.parts[name]
-        selection = part.selection(index)
+        selection = self._selection(name, index)
         if not len(selection):
             raise SplitError(
                 f"split: {stage or name} has {part.rows} rows, but no sample: {_shortage(part, index)}"
             )
         return selection
+
+    def _selection(self, name: str, index: SampleIndex) -> Selection:
+        """The samples of one split; where each row was looked at, they are kept."""
+        part = self.parts[name]
+        if part.members is None and index.filter is None:
+            return part.selection(index)
+        known = self._kept.get(name, ())
+        found = next((selection for own, selection in known if own is index), None)
+        if found is None:
+            found = part.selection(index)
+            self._kept[name] = (*known[-_MOST_KEPT:], (index, found))
+        return found
+
+    @once
+    def _kept(self) -> dict[str, tuple[tuple[SampleIndex, Selection], ...]]:
+        return {}
+
+
+def _ranges_of(chosen: BoolArray, ends: Int64Array, rows: Int64Array) -> tuple[list[int], list[int]]:
+    """The ranges of rows of neighbouring series that are chosen: where they start and stop."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2)
+    starts: list[int] = (ends - rows)[edges[:, 0]].tolist()
+    stops: list[int] = ends[edges[:, 1] - 1].tolist()
+    return starts, stops
 
 
 def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64Array) -> str:
@@ -166,6 +251,8 @@ def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64
         if part.subset is not None:
             digest.update(part.subset.key.to_bytes(8, "little"))
             _add_numbers(digest, part.subset.slices.starts, part.subset.slices.stops)
+        if part.members is not None:
+            digest.update(part.members.to_bytes())
     return digest.hexdigest()
 
 
@@ -181,7 +268,17 @@ def _add_numbers(digest: hashlib.blake2b, *arrays: Int64Array) -> None:
 
 
 def _shortage(part: Segments, index: SampleIndex) -> str:
-    longest, samples, reach = int((part.stop - part.start).max(initial=0)), index.samples, index.reach
+    samples, reach = index.samples, index.reach
+    longest = max((int((runs.stop - runs.start).max(initial=0)) for runs in part.runs()), default=0)
+    if index.filter is not None and len(part.selection(replace(index, filter=None))):
+        return (
+            "every sample reads a row that 'where' leaves out. Loosen the conditions, or use shorter windows"
+        )
+    if part.members is not None and isinstance(samples, Windows):
+        return (
+            f"rows stay together by their values, and its longest run of rows is {longest}, "
+            f"{reach_text(samples, reach)}. Use shorter windows"
+        )
     if isinstance(samples, Windows) and reach.pad is not None:
         return (
             f"its longest run of rows is {longest}, and windows start at every {samples.stride_rows}th row of a "
@@ -192,4 +289,6 @@ def _shortage(part: Segments, index: SampleIndex) -> str:
             f"its longest run of rows is {longest}, {reach_text(samples, reach)}. Use shorter windows, a larger "
             "fraction, or split by='file' or by='series'"
         )
+    if part.members is not None:
+        return "rows stay together by their values, and no series has only rows of this split. Use samples=Rows()"
     return "no series is in it from its first to its last row. Split by='file' or by='series'"

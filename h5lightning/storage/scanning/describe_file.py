@@ -12,6 +12,7 @@ from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.row_index import IndexTable
+from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.series.join_files import COORDINATE
@@ -25,6 +26,8 @@ from h5lightning.storage.scanning.describe_dataset import dataset_paths, describ
 from h5lightning.storage.scanning.differences import first_difference
 from h5lightning.storage.scanning.matches.match_scan import MatchScan, Tell
 from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
+from h5lightning.storage.scanning.rows.read_row_values import RowValueReader
+from h5lightning.storage.scanning.rows.value_source import ValueFile
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.read_bounds import read_bounds
@@ -146,9 +149,10 @@ class _FileScan:
         if request.matched:
             matches = MatchScan(self._fid, self._path, request, self._reader, self._explained).found(tell)
             bounds = self._bounds(tuple(matches.texts))
-            sources = tuple(self._sources.stamps.items())
             indexes = self._row_indexes(tuple(matches.texts))
-            return FileSchema((), sources=sources, matches=matches, bounds=bounds, row_indexes=indexes)
+            values = self._row_values(tell, tuple(matches.texts))
+            sources = tuple(self._sources.stamps.items())
+            return FileSchema((), {}, (), sources, matches, bounds, indexes, values)
         paths = dataset_paths(self._fid) if request.paths is None else request.paths
         every = [self._explained(path) for path in dict.fromkeys((*paths, *request.same))]
         described = [one for one in every if one is not None]
@@ -159,9 +163,9 @@ class _FileScan:
             attrs = {**attrs, COORDINATE: {"value": found}}
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
+        indexes, values = self._row_indexes(), self._row_values(tell)
         sources = tuple(self._sources.stamps.items())
-        indexes = self._row_indexes()
-        return FileSchema(schemas, attrs, extents, sources, bounds=self._bounds(), row_indexes=indexes)
+        return FileSchema(schemas, attrs, extents, sources, None, self._bounds(), indexes, values)
 
     def _bounds(self, texts: tuple[str, ...] | None = None) -> SeriesBounds | None:
         """The series that tables divide the rows of each unit into; None without such tables."""
@@ -176,6 +180,16 @@ class _FileScan:
         for path in self._request.indexes:
             with _DamageExplained(self._path, f"'/{path}'"):
                 found[path] = read_row_index(self._fid, self._path, path, self._reader, texts=texts)
+        return found
+
+    def _row_values(self, tell: Tell, texts: tuple[str, ...] | None = None) -> dict[str, RowValues]:
+        """The values of rows of each unit, by the name in the request."""
+        request, found = self._request, {}
+        file = ValueFile(self._fid, self._path, self._reader, request.allow_external, self._sources)
+        reader = RowValueReader(file, tell)
+        for name in dict.fromkeys((*request.row_values, *request.row_texts)):
+            with _DamageExplained(self._path, f"'/{name}'"):
+                found[name] = reader.of(name, texts, only_texts=name not in request.row_values)
         return found
 
     def _explained(self, path: str, asked: str | None = None) -> _Described | None:

@@ -13,12 +13,14 @@ from h5py import h5s, h5t
 from h5lightning.planning.catalog.schema import Member
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.dtypes import columns_type
+from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
 
 __all__ = [
     "MOST_CHUNK_BYTES",
     "blocks_of",
     "blocks_of_columns",
+    "blocks_of_text",
     "can_be_read",
     "can_be_read_whole",
     "has_own_values",
@@ -72,13 +74,15 @@ def read_rows(info: DatasetInfo, start: int, stop: int) -> npt.NDArray[Any]:
     return rows if info.shape else rows.reshape(())
 
 
-def blocks_of(info: DatasetInfo) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """All rows of a dataset that `can_be_read`, in blocks of about 1 MiB, each with the number of its first row."""
-    for start, stop in _block_bounds(info):
+def blocks_of(info: DatasetInfo, nbytes: int = _BLOCK_BYTES) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """All rows of a dataset that `can_be_read`, in blocks of about ``nbytes``, each with its first row."""
+    for start, stop in _block_bounds(info, nbytes):
         yield start, read_rows(info, start, stop)
 
 
-def blocks_of_columns(info: DatasetInfo, members: Sequence[Member]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def blocks_of_columns(
+    info: DatasetInfo, members: Sequence[Member], nbytes: int = _BLOCK_BYTES
+) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """Columns of all rows of a table, in blocks as `blocks_of` yields them, with one field for each column.
 
     A tensor must be able to hold them. Other columns are not read, so neither is the heap with their text of variable
@@ -89,8 +93,31 @@ def blocks_of_columns(info: DatasetInfo, members: Sequence[Member]) -> Iterator[
     dtype = np.dtype(
         [(name, kind, member.shape) for (name, kind), member in zip(types, members, strict=True)]
     )
-    for start, stop in _block_bounds(info):
+    for start, stop in _block_bounds(info, nbytes):
         yield start, _read(info, start, stop, dtype, memory_type)
+
+
+def blocks_of_text(
+    info: DatasetInfo, member: Member | None, tid: h5t.TypeStringID, nbytes: int = _BLOCK_BYTES
+) -> Iterator[npt.NDArray[Any]]:
+    """All texts of fixed length of a dataset, or of a column of a table, in blocks, as bytes.
+
+    Args:
+        info: the dataset.
+        member: the column, which may have a shape; None for a dataset that is no table.
+        tid: the type of a text.
+        nbytes: bytes of the rows of a block.
+    """
+    dtype = np.dtype(f"S{tid.get_size()}")
+    if member is None:
+        yield from (_read(info, start, stop, dtype, tid) for start, stop in _block_bounds(info, nbytes))
+        return
+    own = h5t.array_create(tid, member.shape) if member.shape else tid
+    column = h5t.create(h5t.COMPOUND, own.get_size())
+    column.insert(encoded(member.name), 0, own)
+    record = np.dtype([("text", dtype, member.shape)])
+    for start, stop in _block_bounds(info, nbytes):
+        yield _read(info, start, stop, record, column)["text"]
 
 
 def _read(
@@ -106,10 +133,10 @@ def _read(
     return rows
 
 
-def _block_bounds(info: DatasetInfo) -> Iterator[tuple[int, int]]:
+def _block_bounds(info: DatasetInfo, nbytes: int) -> Iterator[tuple[int, int]]:
     shape = info.shape or (1,)
     row_bytes = math.prod(shape[1:]) * info.itemsize
     height = (info.chunks or (1,))[0]
-    rows = max(1, _BLOCK_BYTES // max(1, row_bytes * height)) * height
+    rows = max(1, nbytes // max(1, row_bytes * height)) * height
     for start in range(0, shape[0], rows):
         yield start, min(start + rows, shape[0])

@@ -173,8 +173,8 @@ A_AND_B = {"a.h5": [10], "b.h5": [10]}
         pytest.param(lambda _: [1, 2], "is not a split saved by h5lightning", id="list"),
         pytest.param(without("format"), "is not a split saved by h5lightning", id="no format"),
         pytest.param(
-            changed(version=3),
-            "has version 3, expected 1 or 2: it was saved by another release",
+            changed(version=4),
+            "has version 4, expected 1, 2 or 3: it was saved by another release",
             id="version",
         ),
         pytest.param(without("version"), "has version None", id="no version"),

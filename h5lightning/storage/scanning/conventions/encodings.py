@@ -23,7 +23,7 @@ from h5lightning.storage.scanning.conventions.number_encodings import number_enc
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at, referenced_dataset
 from h5lightning.storage.scanning.stored_values import MOST_CHUNK_BYTES, can_be_read, read_rows
 
-__all__ = ["encoding_of", "encoding_with_sources", "index_of", "is_netcdf", "masked_row"]
+__all__ = ["encoding_of", "encoding_with_sources", "index_of", "is_netcdf", "is_of_netcdf", "masked_row"]
 
 _NUMBER_ATTRIBUTES = frozenset(
     b"scale_factor add_offset _FillValue missing_value valid_min valid_max valid_range _Unsigned conversion "
@@ -40,6 +40,12 @@ _FEW_CHUNKS = 3
 def is_netcdf(fid: h5f.FileID) -> bool:
     """Whether the file says that a library of netCDF wrote it; old versions of the library did not say so."""
     return bool(h5a.exists(fid, b"_NCProperties"))
+
+
+def is_of_netcdf(dataset: ScannedDataset) -> bool:
+    """Whether a library of netCDF wrote a dataset: it writes attributes to each one, at least to its dimensions."""
+    names = dataset.info.attributes
+    return bool(names) and (bool(names & _OF_NETCDF) or is_netcdf(dataset.fid))
 
 
 def encoding_of(dataset: ScannedDataset, *, of_netcdf: bool) -> Encoding | None:

@@ -14,7 +14,7 @@ from h5lightning.storage.scanning.conventions.vocabularies import column_ranges
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at
 from h5lightning.storage.scanning.stored_values import blocks_of, can_be_read_whole
 
-__all__ = ["NONE_MISSING", "Missing", "missing_of"]
+__all__ = ["NONE_MISSING", "Missing", "mask_beside", "missing_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,22 @@ def _of_codes(dataset: ScannedDataset) -> Missing:
 
 def _masked(dataset: ScannedDataset) -> Found | None:
     """The first row that a mask marks as missing: that of a nullable column of AnnData, or one that looks like it."""
-    path = f"{dataset.group}/mask"
-    mask = dataset_at(dataset.fid, path)
+    mask = mask_beside(dataset)
+    if mask is None:
+        return None
+    (info, is_nullable), path = mask, f"{dataset.group}/mask"
+    if not can_be_read_whole(info):
+        is_unread = is_nullable and info.shape != (0,)
+        return Found(0, f"may be missing: {_unread_text(info, path)}") if is_unread else None
+    is_masked = np.concatenate([block.astype(np.bool_) for _, block in blocks_of(info)])
+    if not is_masked.any() or (not is_nullable and is_masked.all()):
+        return None
+    return Found(int(is_masked.argmax()), f"is missing, as '/{path}' beside it says")
+
+
+def mask_beside(dataset: ScannedDataset) -> tuple[DatasetInfo, bool] | None:
+    """The mask of the values of a nullable column, and whether the file says that they are one; None without a mask."""
+    mask = dataset_at(dataset.fid, f"{dataset.group}/mask")
     if mask is None:
         return None
     encoding = group_encoding(dataset)
@@ -85,13 +99,7 @@ def _masked(dataset: ScannedDataset) -> Found | None:
         return None
     if info.shape != dataset.info.shape or len(info.shape or ()) != 1:
         return None
-    if not can_be_read_whole(info):
-        is_unread = is_nullable and info.shape != (0,)
-        return Found(0, f"may be missing: {_unread_text(info, path)}") if is_unread else None
-    is_masked = np.concatenate([block.astype(np.bool_) for _, block in blocks_of(info)])
-    if not is_masked.any() or (not is_nullable and is_masked.all()):
-        return None
-    return Found(int(is_masked.argmax()), f"is missing, as '/{path}' beside it says")
+    return info, is_nullable
 
 
 def _unread_text(mask: DatasetInfo, path: str) -> str:

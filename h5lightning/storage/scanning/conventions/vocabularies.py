@@ -22,7 +22,7 @@ from h5lightning.storage.scanning.conventions.code_columns import CodeRange, cat
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at
 
-__all__ = ["Vocabulary", "column_ranges", "vocabulary_of", "with_vocabularies"]
+__all__ = ["NameTable", "Vocabulary", "column_ranges", "name_table", "vocabulary_of", "with_vocabularies"]
 
 _MOST_NAMES = 10_000
 _MOST_LETTERS = 4 * 1024 * 1024
@@ -48,7 +48,7 @@ class Vocabulary(NamedTuple):
 _NO_VOCABULARY = Vocabulary()
 
 
-class _NameTable(NamedTuple):
+class NameTable(NamedTuple):
     """A dataset with the names of a column: if only its name suggests so, and no attribute, each code must have one."""
 
     did: h5d.DatasetID
@@ -63,12 +63,17 @@ class _NameTable(NamedTuple):
 
 def vocabulary_of(dataset: ScannedDataset) -> Vocabulary:
     """The names of the categories of a dataset that is no table."""
-    if (did := category_table(dataset)) is not None:
-        return _read(_NameTable(did), dataset.reader)
-    if dataset.group not in _LEGACY_GROUPS:
-        return _NO_VOCABULARY
-    tables, _ = _named_columns(dataset)
-    return _read(tables[""], dataset.reader) if tables else _NO_VOCABULARY
+    table = name_table(dataset)
+    return _NO_VOCABULARY if table is None else _read(table, dataset.reader)
+
+
+def name_table(dataset: ScannedDataset, column: str = "") -> NameTable | None:
+    """Where the names of the codes of a dataset, or of a column of a table, lie; None if they have none."""
+    if not column and (did := category_table(dataset)) is not None:
+        return NameTable(did)
+    if not column and dataset.group not in _LEGACY_GROUPS:
+        return None
+    return _named_columns(dataset)[0].get(column)
 
 
 def with_vocabularies(dataset: ScannedDataset) -> tuple[Member, ...]:
@@ -91,10 +96,10 @@ def column_ranges(dataset: ScannedDataset) -> list[CodeRange]:
     return _named_columns(dataset)[1]
 
 
-def _named_columns(dataset: ScannedDataset) -> tuple[dict[str, _NameTable], list[CodeRange]]:
+def _named_columns(dataset: ScannedDataset) -> tuple[dict[str, NameTable], list[CodeRange]]:
     """The tables of names by column, and what the codes of these columns hold."""
     element = dataset.info.element
-    tables: dict[str, _NameTable] = {}
+    tables: dict[str, NameTable] = {}
     if element.members:
         columns = [member.name for member in element.columns if _may_be_codes(member)]
         if dataset.path in _LEGACY_GROUPS:
@@ -116,7 +121,7 @@ def _may_be_codes(member: Member) -> bool:
     return is_single and np.dtype(member.dtype).kind in "iu" and member.categories is None
 
 
-def _legacy_tables(fid: h5f.FileID, group: str, columns: Sequence[str]) -> dict[str, _NameTable]:
+def _legacy_tables(fid: h5f.FileID, group: str, columns: Sequence[str]) -> dict[str, NameTable]:
     """The tables of AnnData before 0.7, which only their names suggest."""
     tables = {}
     for column in columns:
@@ -125,11 +130,11 @@ def _legacy_tables(fid: h5f.FileID, group: str, columns: Sequence[str]) -> dict[
             continue
         # A single name is a scalar; a single number is something else.
         if did.rank == 1 or (did.rank == 0 and did.get_type().get_class() == h5t.STRING):
-            tables[column] = _NameTable(did)
+            tables[column] = NameTable(did)
     return tables
 
 
-def _pandas_tables(dataset: ScannedDataset, columns: Sequence[str]) -> dict[str, _NameTable]:
+def _pandas_tables(dataset: ScannedDataset, columns: Sequence[str]) -> dict[str, NameTable]:
     """The tables of pandas, which declares each column of codes by an attribute."""
     tables = {}
     for column in columns:
@@ -141,7 +146,7 @@ def _pandas_tables(dataset: ScannedDataset, columns: Sequence[str]) -> dict[str,
         if did is None or did.rank != 1 or (tid := did.get_type()).get_class() != h5t.COMPOUND:
             continue
         if b"values" in [tid.get_member_name(number) for number in range(tid.get_nmembers())]:
-            tables[column] = _NameTable(did, "values", is_declared=True)
+            tables[column] = NameTable(did, "values", is_declared=True)
     return tables
 
 
@@ -150,7 +155,7 @@ def _filled_dataset(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
     return None if did is None or did.shape is None else did
 
 
-def _read(table: _NameTable, reader: ValueReader) -> Vocabulary:
+def _read(table: NameTable, reader: ValueReader) -> Vocabulary:
     if table.did.rank > 1 or table.did.shape is None:
         return _NO_VOCABULARY
     if reason := _unread_reason(table):
@@ -170,7 +175,7 @@ def _digest(names: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _unread_reason(table: _NameTable) -> str:
+def _unread_reason(table: NameTable) -> str:
     """Why a scan does not read the names; empty if it does."""
     did, plist = table.did, table.did.get_create_plist()
     tid = did.get_type()

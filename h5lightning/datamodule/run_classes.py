@@ -1,0 +1,54 @@
+"""The categories of the fields of a run: those of a checkpoint, else those of its own files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from h5lightning.errors import ResumeError
+from h5lightning.planning.fields import Fields
+from h5lightning.storage.survey import DataSurvey
+
+__all__ = ["RunClasses"]
+
+
+class RunClasses:
+    """The names of categories that a checkpoint brought, until the next fit: a model knows no other ones."""
+
+    def __init__(self) -> None:
+        self._of_checkpoint: dict[str, tuple[str, ...]] = {}
+        self._is_kept = False
+
+    def applied(self, survey: DataSurvey) -> DataSurvey:
+        """What was found of the files, with the categories that count now."""
+        return survey.with_classes(self._of_checkpoint) if self._of_checkpoint else survey
+
+    def take_over(self, saved: object, *, is_kept: bool) -> bool:
+        """Use the categories of a checkpoint, for good or until the next fit; whether they are others.
+
+        Args:
+            saved: as `to_plain` wrote them; anything else if the checkpoint has none.
+            is_kept: whether they stay after the next fit has begun.
+
+        Raises:
+            ResumeError: they are damaged.
+        """
+        if not isinstance(saved, Mapping):
+            return False
+        if not all(isinstance(name, str) for names in saved.values() for name in names):
+            raise ResumeError(f"the categories in the checkpoint are damaged: {saved!r:.200}")
+        before, self._is_kept = self._of_checkpoint, is_kept
+        self._of_checkpoint = {key: tuple(names) for key, names in saved.items()}
+        return before != self._of_checkpoint
+
+    def begin_fit(self) -> bool:
+        """Drop the categories of a checkpoint that an earlier run loaded; whether there were some."""
+        had_some = bool(self._of_checkpoint) and not self._is_kept
+        if had_some:
+            self._of_checkpoint = {}
+        return had_some
+
+    @staticmethod
+    def to_plain(fields: Fields) -> Any:
+        """What `take_over` reads, of these fields; ``...`` if none has categories."""
+        return {key: list(one.names) for key, one in fields.categories().items()} or ...

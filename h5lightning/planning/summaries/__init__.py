@@ -1,0 +1,1 @@
+"""Summaries of numbers that are computed block by block, and merged."""

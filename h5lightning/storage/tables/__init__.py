@@ -1,0 +1,1 @@
+"""Tables beside the files: CSV, TSV and Parquet become columns."""

@@ -1,0 +1,93 @@
+"""Categories in a DataModule: one vocabulary for all splits, classes of a model, balanced draws, files to predict."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from h5lightning import Field, H5DataModule
+from h5lightning.errors import FieldError, MissingFieldError
+from tests.support.composing import composed
+
+pytestmark = pytest.mark.timeout(240)
+
+LABELS = {
+    "train_0": ["healthy"] * 12 + ["ill"] * 2,
+    "train_1": ["healthy"] * 5,
+    "val": ["rare", "healthy", "ill"],
+    "test": ["ill", "common", "healthy"],
+}
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Files of each split; ``common`` and ``rare`` occur in one of them alone, and ``predict`` has no label."""
+    for number, (name, labels) in enumerate({**LABELS, "predict": ["?"] * 2}.items()):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["x"] = np.full(len(labels), number, "f4")
+            if name != "predict":
+                file.create_dataset("label", data=labels, dtype=h5py.string_dtype())
+            file.attrs["site"] = name[:3]
+    return tmp_path
+
+
+def files_of(folder):
+    return {split: f"{folder}/{split}*.h5" for split in ("train", "val", "test", "predict")}
+
+
+def test_all_splits_have_one_vocabulary_and_predict_adds_nothing(labelled, ready):
+    fields = {
+        "x": "x",
+        "y": Field("label", categories=True),
+        "site": Field(attr="site", categories=True, unknown=-1),
+    }
+    dm = ready(H5DataModule(files_of(labelled), fields, batch_size=4))
+    assert dm.num_classes("y") == 4
+    assert dm.sample_spec["y"].classes == ("common", "healthy", "ill", "rare")
+    for stage, labels in (("val", LABELS["val"]), ("test", LABELS["test"])):
+        found = getattr(dm, f"{stage}_dataset").read_batch(range(3))["y"]
+        assert [dm.sample_spec["y"].classes[number] for number in found] == labels
+    batch = dm.predict_dataset.read_batch(range(2))
+    assert batch["site"].tolist() == [-1, -1]
+    assert "y" not in batch
+    assert dm.sample_spec["site"].classes == ("tes", "tra", "val")
+    with pytest.raises(FieldError, match="'x' has no categories"):
+        dm.num_classes("x")
+    with pytest.raises(MissingFieldError, match="did you mean 'y'"):
+        dm.num_classes("Y")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_draws_are_balanced_by_categories(labelled, ready, workers):
+    fields = {"x": "x", "y": Field("label", categories=True)}
+    options = {"batch_size": 19, "num_workers": workers, "shuffle": {"balance": "y"}}
+    files = {split: f"{labelled}/{split}*.h5" for split in ("train", "val")}
+    dm = ready(H5DataModule(files, fields, seed=0, **options))
+    counts = torch.zeros(3)
+    for epoch in range(20):
+        dm.set_epoch(epoch)
+        counts += sum(torch.bincount(batch["y"], minlength=3) for batch in dm.train_dataloader())
+    # healthy and ill, of which there are 17 and 2; rare is in val alone.
+    assert counts[2] == 0
+    assert 0.35 < counts[1] / counts.sum() < 0.65
+
+
+def test_a_value_of_unlabelled_files_alone_is_named(labelled):
+    with h5py.File(labelled / "predict.h5", "a") as file:
+        file.create_dataset("label", data=["il", "ill"], dtype=h5py.string_dtype())
+    dm = H5DataModule(files_of(labelled), {"x": "x", "y": Field("label", categories=True)})
+    with pytest.raises(FieldError, match=r"holds 'il' at row 0 of .*predict\.h5.*'ill'"):
+        dm.setup()
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [("true", ("healthy", "ill")), ("[ill, healthy, rare, common]", ("ill", "healthy", "rare", "common"))],
+)
+def test_categories_stand_in_yaml(labelled, ready, text, classes):
+    yaml = (
+        "defaults:\n  - data: h5\n  - _self_\ndata:\n"
+        f"  files: {labelled}/t*_*.h5\n"
+        f"  fields:\n    x: x\n    y: {{path: label, categories: {text}, unknown: -1}}\n"
+    )
+    assert ready(composed(yaml)).sample_spec["y"].classes == classes
