@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from judging.divisions import RefusedError
 from judging.labels import plain
 from judging.options import FieldOption, SamplesOption
 from judging.places import Array, OneSeries, Part, Sample
@@ -14,7 +15,21 @@ from judging.values import outside, row_value
 if TYPE_CHECKING:
     from judging.contract import Contract
 
-__all__ = ["counting_rows", "rows_read"]
+__all__ = ["check_conditions", "counting_rows", "rows_read"]
+
+
+def check_conditions(contract: Contract) -> None:
+    """Conditions list categories of their fields.
+
+    Raises:
+        RefusedError: a value is no category.
+    """
+    for key, condition in (contract.case.where or {}).items():
+        field = contract.fields.get(key)
+        if not isinstance(condition, list) or field is None or field.categories is None:
+            continue
+        if set(condition) - set(contract.vocabularies.of(field)):
+            raise RefusedError("a condition lists a value that is no category")
 
 
 def counting_rows(contract: Contract, number: int) -> Array:
@@ -22,7 +37,7 @@ def counting_rows(contract: Contract, number: int) -> Array:
     one = contract.series[number]
     found = np.ones(one.rows, bool) if contract.table is None else contract.table.has_line(one)
     for key, condition in (contract.case.where or {}).items():
-        field = contract.fields.get(key) or FieldOption((key,), categories=True)
+        field = contract.fields.get(key) or FieldOption.of_values(key)
         for row in range(one.rows):
             found[row] &= _holds(row_value(contract, field, Sample(number, row), coded=False), condition)
     return found

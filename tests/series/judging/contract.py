@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from judging.checking import check_options
-from judging.conditions import counting_rows, rows_read
+from judging.conditions import check_conditions, counting_rows, rows_read
 from judging.divisions import RefusedError, divide
 from judging.files import Files
 from judging.labels import plain
@@ -61,6 +61,7 @@ class Contract:
         if not any(one.rows for one in self.series):
             raise RefusedError("no series has a row")
         self._check_spans()
+        check_conditions(self)
         _ = self.told_axes  # shapes that fit
 
     # ── series ───────────────────────────────────────────────────────────────────────────────────────
@@ -136,9 +137,8 @@ class Contract:
         one = self.series[number]
         if self.table is not None and kind == "table":
             return plain(self.table.values(one, name, row).item())
-        path, _, member = name.removesuffix("]").partition("[")
-        field = FieldOption((path,), members=(member,) if member else None, categories=True)
-        return plain(np.asarray(row_value(self, field, Sample(number, row), coded=False), object).item())
+        value = row_value(self, FieldOption.of_values(name), Sample(number, row), coded=False)
+        return plain(np.asarray(value, object).item())
 
     def _rows(self, file: int, text: str) -> tuple[int, int | None]:
         """Rows of a match, and its entries along the leading axis."""

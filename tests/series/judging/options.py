@@ -100,6 +100,12 @@ class FieldOption:
             **options,
         )
 
+    @classmethod
+    def of_values(cls, name: str) -> FieldOption:
+        """The values of a dataset, or of its column in brackets, as they are meant."""
+        path, _, member = name.removesuffix("]").partition("[")
+        return cls((path,), members=(member,) if member else None, categories=True)
+
     @property
     def padding_of(self) -> str | None:
         """The key whose padding this field tells."""
