@@ -138,7 +138,7 @@ class _FileScan:
             reader,
             request.same,
             constants,
-            named=frozenset((*request.row_values, *request.row_texts)),
+            named=frozenset(request.kept_values),
             likely_paths=request.paths or (),
             has_series=not request.matched,
         )
@@ -187,9 +187,9 @@ class _FileScan:
         request, found = self._request, {}
         file = ValueFile(self._fid, self._path, self._reader, request.allow_external, self._sources)
         reader = RowValueReader(file, tell)
-        for name in dict.fromkeys((*request.row_values, *request.row_texts)):
+        for name, kept in request.kept_values.items():
             with _DamageExplained(self._path, f"'/{name}'"):
-                found[name] = reader.of(name, texts, only_texts=name not in request.row_values)
+                found[name] = reader.of(name, texts, kept)
         return found
 
     def _explained(self, path: str, asked: str | None = None) -> _Described | None:

@@ -19,7 +19,7 @@ from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 from h5lightning.storage.scanning.parallel_scan import scan_file
-from h5lightning.storage.scanning.rows import distinct_values, read_row_values, value_blocks
+from h5lightning.storage.scanning.rows import distinct_values, value_blocks
 from h5lightning.storage.scanning.rows.read_row_values import RowValueReader
 from h5lightning.storage.scanning.rows.value_source import ValueFile
 
@@ -214,15 +214,17 @@ def test_bytes_that_are_no_text_are_escaped(file: h5py.File) -> None:
     assert values_of(read(file)) == ["b\\xc3", "\\xa4b", "a"]
 
 
-def test_numbers_of_images_keep_only_what_occurs(file: h5py.File, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_images_keep_only_what_occurs(file: h5py.File) -> None:
     file.create_dataset("x", data=np.arange(12).reshape(3, 4) // 5)
     file.create_dataset("wide", data=np.zeros((2, 2**16 + 1), "u1"), compression="gzip")
+    file["single"], file["texts"] = np.asarray([3, 4, 3]), np.asarray([[b"a", b"b"]])
     assert values_of(read(file)) == [[0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 2, 2]]
-    monkeypatch.setattr(read_row_values, "_MOST_BESIDE", 11)
-    for name, values, size in (("x", [0, 1, 2], 4), ("wide", [0], 2**16 + 1)):
-        found = read(file, name)
+    for name, values, size, kept in (("x", [0, 1, 2], 4, "lists"), ("wide", [0], 2**16 + 1, "rows")):
+        found = read(file, name, kept=kept)
         assert (list(found.values(0)), found.has_rows.tolist(), found.rows_of(0)) == (values, [False], None)
         assert found.unit_row_sizes.tolist() == [size]
+    assert values_of(read(file, "single", kept="lists")) == [3, 4, 3]
+    assert values_of(read(file, "texts", kept="lists")) == [["a", "b"]]
 
 
 def test_numbers_are_left_out_where_only_texts_are_requested(file: h5py.File) -> None:
@@ -231,10 +233,10 @@ def test_numbers_are_left_out_where_only_texts_are_requested(file: h5py.File) ->
     file["t"] = ["a", "b"]
     file["obs/cell/codes"], file["obs/cell/categories"] = np.asarray([0, 1], "i1"), ["z", "a"]
     for name in ("x", "side"):
-        found = read(file, name, only_texts=True)
+        found = read(file, name, kept="texts")
         assert (found.problem(0), len(found.values(0)), found.rows_of(0)) == ("", 0, None)
-    assert values_of(read(file, "t", only_texts=True)) == ["a", "b"]
-    assert values_of(read(file, "obs/cell", only_texts=True)) == ["z", "a"]
+    assert values_of(read(file, "t", kept="texts")) == ["a", "b"]
+    assert values_of(read(file, "obs/cell", kept="texts")) == ["z", "a"]
 
 
 def test_units_have_their_own_values_or_share_those_of_the_file(file: h5py.File) -> None:
