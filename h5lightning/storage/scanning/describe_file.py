@@ -186,7 +186,9 @@ class _FileScan:
         """The values of rows of each unit, by the name in the request."""
         request, found = self._request, {}
         file = ValueFile(self._fid, self._path, self._reader, request.allow_external, self._sources)
-        reader = RowValueReader(file, tell)
+        # What a ``*`` matches has told the whole share of this file.
+        share = 0.0 if texts is not None else 1 / max(1, len(request.kept_values))
+        reader = RowValueReader(file, tell, share)
         for name, kept in request.kept_values.items():
             with _DamageExplained(self._path, f"'/{name}'"):
                 found[name] = reader.of(name, texts, kept)

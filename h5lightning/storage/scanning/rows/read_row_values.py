@@ -41,12 +41,17 @@ class RowValueReader:
 
     Args:
         file: the file.
-        tell: called after each block, so that a long scan is not taken for one that hangs.
+        tell: called after each block with the share of the scan that it was, so that a long scan is not taken for one
+            that hangs.
+        share: the share of the scan that the values of one name are; 0 where other parts tell all of it.
     """
 
-    def __init__(self, file: ValueFile, tell: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self, file: ValueFile, tell: Callable[[float], None] = lambda _: None, share: float = 0.0
+    ) -> None:
         self._file = file
         self._tell = tell
+        self._share = share
 
     def of(self, name: str, texts: Sequence[str] | None = None, kept: Kept = "rows") -> RowValues:
         """The values of a name in each unit; why they were not read is recorded, not raised.
@@ -95,7 +100,7 @@ class RowValueReader:
                 missing = masked if missing is None else missing | masked
             distinct.add(values, missing)
             start += block.size
-            self._tell(0.0)
+            self._tell(self._share * block.size / (rows * row_size))
         found, codes = self._named(source, *distinct.found())
         return RowValues.of_unit(found, codes, rows=rows, row_size=row_size)
 
