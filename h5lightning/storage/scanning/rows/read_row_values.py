@@ -16,6 +16,7 @@ from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.value_list import ValueList
 from h5lightning.planning.values.encoded_values import as_read, is_missing
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
+from h5lightning.storage.scanning.conventions.cells import CellError
 from h5lightning.storage.scanning.metadata_values import ValueReader, decoded_text
 from h5lightning.storage.scanning.rows.distinct_values import DistinctValues, TooManyValuesError, renumbered
 from h5lightning.storage.scanning.rows.value_blocks import LongTextError, StoredColumn
@@ -77,7 +78,7 @@ class RowValueReader:
             source = open_source(self._file, name)
             try:
                 return self._read(source, kept)
-            except (TooManyValuesError, LongTextError) as error:
+            except (TooManyValuesError, LongTextError, CellError) as error:
                 raise NoValuesError(f"{source.name} {error}") from error
         except NoValuesError as error:
             return RowValues.broken(str(error))
@@ -87,9 +88,7 @@ class RowValueReader:
         rows, row_size = (shape[0], math.prod(shape[1:])) if shape else (1, 1)
         if kept == "texts" and source.is_known_without_rows:
             return RowValues.of_unit(ValueList(is_text=False), None, rows=rows, row_size=row_size)
-        keeps = _keeps_rows(
-            rows, row_size, kept, is_text=source.column.text is not None or source.table is not None
-        )
+        keeps = _keeps_rows(rows, row_size, kept, is_text=source.column.is_text or source.table is not None)
         distinct = DistinctValues(rows * row_size if keeps else None)
         mask = None if source.mask is None else _mask(source.mask)
         start = 0
@@ -112,7 +111,7 @@ class RowValueReader:
             names, position = self._names(source, values)
         elif source.numbers is not None:
             names, position = _names_of(values, np.asarray(source.numbers), source.names)
-        elif source.column.text is not None:
+        elif source.column.is_text:
             names, position = _text_list(values)
         else:
             return ValueList.of_numbers(values), codes

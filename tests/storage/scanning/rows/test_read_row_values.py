@@ -209,6 +209,36 @@ def test_the_ends_of_fixed_text_follow_its_type(file: h5py.File) -> None:
     assert values_of(read(file, "zero")) == ["ab\0x", "c   ", "d"]
 
 
+def write_cells(file: h5py.File, name: str, cells: list[Any], **attributes: Any) -> None:
+    for number, cell in enumerate(cells):
+        file[f"#refs#/{name}{number}"] = cell
+        kind = b"char" if np.asarray(cell).dtype == np.uint16 else b"double"
+        file[f"#refs#/{name}{number}"].attrs.update({"MATLAB_class": np.bytes_(kind)} | attributes)
+    references = [file[f"#refs#/{name}{number}"].ref for number in range(len(cells))]
+    file.create_dataset(name, data=np.asarray([references], h5py.ref_dtype))
+    file[name].attrs["MATLAB_class"] = np.bytes_(b"cell")
+
+
+def test_cells_of_matlab_are_text(file: h5py.File) -> None:
+    words = [np.frombuffer(word.encode("utf-16-le"), "<u2")[:, None] for word in ("left", "größe", "left")]
+    write_cells(file, "side", words)
+    write_cells(file, "empty", [np.asarray([0, 0], "u8")], MATLAB_empty=np.uint8(1))
+    write_cells(file, "number", [words[0], np.zeros((1, 1))])
+    write_cells(file, "long", [np.full((5000, 1), 65, "u2")])
+    file.create_dataset("nowhere", data=np.asarray([[h5py.Reference()]], h5py.ref_dtype))
+    file["nowhere"].attrs["MATLAB_class"] = np.bytes_(b"cell")
+    found = read(file, "side")
+    assert (values_of(found), found.unit_rows.tolist()) == (["left", "größe", "left"], [3])
+    assert values_of(read(file, "side", kept="texts")) == ["left", "größe", "left"]
+    assert values_of(read(file, "empty")) == [""]
+    assert (
+        problem_of(file, "number")
+        == "'/number' has a cell [1] that holds double values, expected one line of text"
+    )
+    assert problem_of(file, "long") == "'/long' has a cell [0] with over 4,096 letters"
+    assert problem_of(file, "nowhere") == "'/nowhere' has a cell [0] that refers to nothing"
+
+
 def test_bytes_that_are_no_text_are_escaped(file: h5py.File) -> None:
     # The halves of a letter are no letter, although they would make one together.
     file["x"] = np.asarray([b"b\xc3", b"\xa4b", b"a"])
