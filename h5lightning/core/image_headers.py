@@ -69,7 +69,7 @@ def check_whole(data: bytes, header: ImageHeader) -> None:
     """
     if header.format != "jpeg":
         return
-    if data.rfind(_END_OF_JPEG) < data.find(_START_OF_SCAN):
+    if data.rfind(_END_OF_JPEG) <= data.find(_START_OF_SCAN):
         raise NoImageError(f"is a JPEG image that was cut off: {len(data)} bytes without its end marker")
     if header.has_scans and data.count(_START_OF_SCAN) > _MOST_SCANS:
         raise NoImageError(

@@ -126,6 +126,7 @@ class DataLifecycle:
             requests,
             access=options.access,
             reader=options.reader,
+            index_dir=options.index_dir,
             threads=options.threads,
         )
 

@@ -170,6 +170,11 @@ class Field:
         )
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether each of its values is read as the bytes of an image, or of anything else."""
+        return self.decode in ("image", "bytes")
+
+    @property
     def axes(self) -> tuple[int, ...] | None:
         """The axes of its windows, or of its rows, if it says them; else None."""
         return self.axis if self.axis is None or isinstance(self.axis, tuple) else (cast("int", self.axis),)
@@ -299,11 +304,6 @@ class SingleField(Field):
     path: str = ""
     member: str | None = None
     whole: Field | None = dataclasses.field(default=None, repr=False, compare=False)
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether each of its values is read as the bytes of an image, or of anything else."""
-        return self.decode in ("image", "bytes")
 
     @property
     def may_differ(self) -> bool:

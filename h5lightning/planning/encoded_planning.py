@@ -191,7 +191,8 @@ def _with_sizes(
 ) -> tuple[Encoded, float]:
     """The field with the size and the channels of its images, and the numbers of one image, on average."""
     headers = [
-        _header(compared, key, field, data, unit) for data, unit in zip(first, units.tolist(), strict=True)
+        _header(compared, key, field, encoded, data, unit)
+        for data, unit in zip(first, units.tolist(), strict=True)
     ]
     channels = max(header.channels for header in headers)
     sizes = np.asarray([header.size for header in headers], np.int64)
@@ -211,12 +212,17 @@ def _with_sizes(
     return replace(encoded, size=headers[0].size, known_from=known_from), numbers
 
 
-def _header(compared: ComparedFiles, key: str, field: SingleField, data: bytes, unit: int) -> ImageHeader:
+def _header(
+    compared: ComparedFiles, key: str, field: SingleField, encoded: Encoded, data: bytes, unit: int
+) -> ImageHeader:
     try:
         header = read_header(data)
         check_whole(data, header)
     except NoImageError as error:
+        row_shape = encoded.forms[0].row_shape
+        is_like_pixels = len(row_shape) > 1 and len(encoded.shape) == len(row_shape) - 1
+        more = f". Rows of shape {row_shape} look like pixels: remove decode" if is_like_pixels else ""
         raise UnsupportedFieldError(
-            f"field {key!r}: row 0 of '/{field.path}' in {compared.catalog.where(unit)} {error}"
+            f"field {key!r}: row 0 of '/{field.path}' in {compared.catalog.where(unit)} {error}{more}"
         ) from None
     return header

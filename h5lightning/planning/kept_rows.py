@@ -15,7 +15,6 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.planning.values.categories import NO_CATEGORY, Categories, Value
-from h5lightning.planning.values.category_decoder import delivered_numbers
 
 __all__ = ["KeptRows"]
 
@@ -40,11 +39,9 @@ class KeptRows(Frozen):
     values: npt.NDArray[Any]
     names: tuple[Value, ...] | None = None
 
-    def table(self, categories: Categories | None, delivered: str) -> npt.NDArray[Any]:
-        """What is delivered for each of `values`, and for a missing value after them, ``(values + 1,)``."""
-        if categories is None or self.names is None:
-            return np.append(self.values, np.zeros(1, self.values.dtype))
-        return delivered_numbers(self.numbers(categories), categories, delivered)
+    def plain_table(self) -> npt.NDArray[Any]:
+        """The values, and 0 for a missing one after them, ``(values + 1,)``; of a field without categories."""
+        return np.append(self.values, np.zeros(1, self.values.dtype))
 
     def numbers(self, categories: Categories) -> Int64Array:
         """The number of the category of each of `values`, and `NO_CATEGORY` after them, ``(values + 1,)``."""
@@ -53,7 +50,7 @@ class KeptRows(Frozen):
         return np.append(found[self.values], NO_CATEGORY)
 
     def places(self, units: Int64Array, rows: Int64Array, size: int) -> Int64Array:
-        """The position in `table` of each value of some rows.
+        """The position in a table of each value of some rows.
 
         Args:
             units: the unit of each row, ``(N,)``.
@@ -68,7 +65,7 @@ class KeptRows(Frozen):
         return np.where(codes < 0, len(self.values), codes + self.first_value[units][:, None])
 
     def value(self, place: int) -> Value | None:
-        """The value at a position in `table`, for messages; None for a missing one."""
+        """The value at a position in a table, for messages; None for a missing one."""
         if place >= len(self.values):
             return None
         value: Any = self.values[place].item()

@@ -50,7 +50,7 @@ def seen(folder: Path, stage: str, epoch: int) -> list[list[int]]:
                 "num_workers": 1,
                 "shuffle": "block",
                 "persistent_workers": True,
-                "normalize": {"x": {"kind": "standard", "per": "all"}},
+                "normalize": {"n": {"kind": "standard", "per": "all"}},
             },
         ),
     ],
@@ -58,7 +58,9 @@ def seen(folder: Path, stage: str, epoch: int) -> list[list[int]]:
 )
 def test_every_sample_once_over_the_ranks(write_files, tmp_path, strategy, options) -> None:
     files = write_files(options={"chunks": (8, 2, 3), "compression": "gzip"})
-    job = launch(files, tmp_path / "out", strategy=strategy, data={"batch_size": 7, **options})
+    fields = {"x": "x", "y": "y", "n": "x"} if "normalize" in options else ["x", "y"]
+    data = {"batch_size": 7, **options}
+    job = launch(files, tmp_path / "out", strategy=strategy, fields=fields, data=data)
     assert job.returncode == 0, job.stderr[-3000:]
     folder = tmp_path / "out"
     evaluated = list(chain(*seen(folder, "val", 0), *seen(folder, "test", 0)))
@@ -82,7 +84,7 @@ def test_every_sample_once_over_the_ranks(write_files, tmp_path, strategy, optio
         assert statistics[0] == statistics[1]
         if "normalize" in options:
             of_train = [h5py.File(path)["x"][:].astype("f8").ravel() for path in splits[0]["train"]]
-            mean, count = statistics[0]["x"]
+            mean, count = statistics[0]["n"]
             assert (mean, count) == (
                 pytest.approx(np.concatenate(of_train).mean(), rel=1e-9),
                 sum(map(len, of_train)),

@@ -8,6 +8,7 @@ from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.value_list import ValueList
 from h5lightning.planning.kept_rows import KeptRows
 from h5lightning.planning.values.categories import Categories
+from h5lightning.planning.values.category_decoder import Delivered
 
 
 def of_rows(rows, size):
@@ -40,7 +41,7 @@ def test_each_row_has_its_value(case, data):
     asked = data.draw(st.lists(st.sampled_from(where), max_size=9)) if where else []
     categories = Categories.of(["zz", "a"], data.draw(st.sampled_from([None, 7])))
     places = rows.places(*(np.asarray([one[i] for one in asked], np.int64) for i in (0, 1)), size)
-    found = rows.table(categories, "int16")[places]
+    found = Delivered(categories, "int16").table(rows.numbers(categories))[places]
     expected = [texts[unit][row * size : (row + 1) * size] for unit, row in asked]
     none = -1 if categories.unknown is None else 7
     assert found.tolist() == [[{"zz": 0, "a": 1}.get(text, none) for text in one] for one in expected]
@@ -52,4 +53,4 @@ def test_a_column_of_a_table_is_delivered_as_it_is():
     lines = np.asarray([0.5, 1.5, 2.5], np.float32)
     rows = KeptRows(np.asarray([2, 0, 1], np.int8), np.asarray([0, 2]), np.asarray([0, 0]), lines)
     places = rows.places(np.asarray([1, 0, 0]), np.asarray([0, 1, 0]), 1)
-    assert rows.table(None, "float32")[places].tolist() == [[1.5], [0.5], [2.5]]
+    assert rows.plain_table()[places].tolist() == [[1.5], [0.5], [2.5]]

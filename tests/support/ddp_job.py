@@ -19,7 +19,7 @@ from h5lightning import H5DataModule
 def main(job: dict) -> None:
     warnings.simplefilter("ignore")
     folder = Path(job["folder"])
-    dm = H5DataModule(job["files"], ["x", "y"], provenance=True, **job["data"])
+    dm = H5DataModule(job["files"], job.get("fields", ["x", "y"]), provenance=True, **job["data"])
     trainer = Trainer(
         accelerator="cpu", devices=2, strategy=job["strategy"], max_epochs=job.get("epochs", 2), logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,

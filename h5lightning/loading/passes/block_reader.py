@@ -51,7 +51,7 @@ class BlockValues:
     arrays: tuple[Array, ...]
     is_by_row: bool
 
-    def of(self, rows: slice) -> BlockValues:
+    def of(self, rows: slice | Int64Array) -> BlockValues:
         """The values of some of the rows, where each row has one entry."""
         if not self.is_by_row:
             return self

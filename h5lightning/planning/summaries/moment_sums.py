@@ -1,14 +1,14 @@
 """Adds up numbers of all channels, a block at a time, in memory that the processor's cache holds.
 
-Numbers are summed as distances from a number of their own channel, in float64. So a mean that is large beside the
-spread costs no digits: the sum of squares is at least the square of the largest distance, and each rounding is small
-beside it.
+Sums are those of distances from a number of their own channel, in float64. So a mean that is large beside the spread
+costs no digits: the sum of squares is at least the square of the largest distance, and each rounding is small beside
+it. Where the mean of a block is not large beside its spread, distances from 0 tell the same, and take half the time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ __all__ = ["MomentSums"]
 Array = npt.NDArray[Any]
 
 _BLOCK = 65_536  # numbers, so that they and their distances lie in the cache of a core
+_FAR = 1e4  # the square of a mean beside the spread that costs 4 of 16 digits
+_LEAST_NUMBERS = 16
 _LEAST_WIDTH = 512  # numbers that are added to others at a time
 
 
@@ -44,8 +46,8 @@ class MomentSums:
         self._max = np.full(channels, -np.inf)
         self._nonfinite = np.zeros(channels, np.int64)
         self._masked = np.zeros(channels, np.int64)
-        self._work = np.empty(0)
-        self._tiled: dict[int, Float64Array] = {}  # the shift, as often as entries lie side by side
+        self._is_far = False  # whether the mean of a block was far from 0
+        self._memory: list[Array] = [np.empty(0), np.empty(0)]
 
     def add(
         self, values: Array, is_valid: BoolArray | None = None, weights: Int64Array | None = None
@@ -91,18 +93,63 @@ class MomentSums:
             if not np.isfinite(first).all():
                 return False
             self._set_shift(np.ones(self._channels, np.bool_), first)
-        parts = [*_folded(values)]
-        found = [_reduced(part, self._distances(part)) for part in parts]
-        if not all(np.isfinite(sums).all() for sums, *_ in found):
+        # Of few numbers, the spread says little.
+        is_near = not self._is_far and values.shape[0] * values.shape[2] >= _LEAST_NUMBERS
+        block = self._block(values, None) if is_near else None
+        if block is None or (block.is_finite and block.is_far):
+            self._is_far |= is_near
+            block = self._block(values, self._shift)
+        if not block.is_finite:
             return False
-        for each in found:
-            sums, squares, least, most = (one.reshape(-1, self._channels) for one in each)
-            self._sum += sums.sum(axis=0)
-            self._squares += squares.sum(axis=0)
-            np.minimum(self._min, least.min(axis=0), out=self._min)
-            np.maximum(self._max, most.max(axis=0), out=self._max)
-        self._count += values.shape[0] * values.shape[2]
+        distance = block.mean - self._shift if block.shift is None else block.mean
+        self._count += block.count
+        self._sum += block.count * distance
+        self._squares += block.squares + block.count * distance * distance
+        np.minimum(self._min, block.least, out=self._min)
+        np.maximum(self._max, block.most, out=self._max)
         return True
+
+    def _block(self, values: Array, shift: Float64Array | None) -> _Block:
+        """The sums of contiguous numbers, as distances from the shift; from 0 if there is none."""
+        entries, channels, beside = values.shape
+        each = None if shift is None else shift.repeat(beside)
+        parts = []
+        for part in _folded(values.reshape(entries, channels * beside)):
+            work = self._work(part, each)
+            if len(work) == 1:
+                found = work.copy(), work * work, part, part
+            else:
+                found = (
+                    np.add.reduce(work, axis=0),
+                    np.einsum("ij,ij->j", work, work),
+                    np.minimum.reduce(part, axis=0),
+                    np.maximum.reduce(part, axis=0),
+                )
+            parts.append([one.reshape(-1, channels, beside) for one in found])
+        sums, squares, least, most = (list(one) for one in zip(*parts, strict=True))
+        return _Block(
+            entries * beside,
+            shift,
+            _total(np.add, sums),
+            _total(np.add, squares),
+            _total(np.minimum, least),
+            _total(np.maximum, most),
+        )
+
+    def _work(self, part: Array, shift: Float64Array | None) -> Array:
+        """Rows ``(n, width)`` in a type in which they are added, less a row of shifts, in memory that is used again."""
+        # Sums of squares of 256 bytes are whole numbers that float32 holds.
+        is_small = (
+            shift is None and part.dtype.itemsize == 1 and part.dtype.kind in "biu" and len(part) <= 256
+        )
+        kind, dtype = int(is_small), np.dtype(np.float32 if is_small else np.float64)
+        if self._memory[kind].size < part.size:
+            self._memory[kind] = np.empty(part.size, dtype)
+        work = self._memory[kind][: part.size].reshape(part.shape)
+        np.copyto(work, part)
+        if shift is not None:
+            work -= np.tile(shift, part.shape[1] // len(shift))
+        return work
 
     def _add_chosen(self, values: Array, is_valid: BoolArray | None, weights: Int64Array | None) -> None:
         """Add the numbers that count, each entry as often as its weight says."""
@@ -133,50 +180,64 @@ class MomentSums:
         is_new = where & ~self._is_shifted
         self._shift[is_new] = numbers[is_new]
         self._is_shifted |= is_new
-        self._tiled.clear()
         self._all_shifted = bool(self._is_shifted.all())
 
-    def _distances(self, values: Array) -> Float64Array:
-        """The distances of numbers ``(N, channels, M)``, whose channels may be repeated, from those of the channels."""
-        if self._work.size < values.size:
-            self._work = np.empty(values.size)
-        out = self._work[: values.size].reshape(values.shape)
-        width = values.shape[1]
-        if width not in self._tiled:
-            self._tiled[width] = np.tile(self._shift, width // self._channels)
-        np.subtract(values, self._tiled[width][:, None], out=out, dtype=np.float64, casting="unsafe")
-        return out
+
+class _Block:
+    """The sums of a block of numbers that all count.
+
+    Args:
+        count: numbers of each channel.
+        shift: what distances were taken from; None for 0.
+        sums: the sum of the distances of each channel.
+        squares: the sum of their squares.
+        least: the least number of each channel.
+        most: the greatest one.
+    """
+
+    __slots__ = ("count", "is_finite", "least", "mean", "most", "shift", "squares")
+
+    def __init__(
+        self,
+        count: int,
+        shift: Float64Array | None,
+        sums: Float64Array,
+        squares: Float64Array,
+        least: Float64Array,
+        most: Float64Array,
+    ) -> None:
+        self.count, self.shift, self.least, self.most = count, shift, least, most
+        self.is_finite = bool(np.isfinite(sums).all())
+        self.mean = sums / count
+        self.squares = np.maximum(squares - sums * self.mean, 0)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a mean is so large beside the spread that digits are lost."""
+        return bool((self.count * self.mean * self.mean > _FAR * self.squares).any())
+
+
+def _total(reduce: np.ufunc, parts: Sequence[Array]) -> Float64Array:
+    """The sum, or an end, of each channel, from those of parts, ``(n, channels, beside)`` each."""
+    totals = []
+    for part in parts:
+        if part.shape[0] == 1 and part.shape[2] == 1:
+            totals.append(part[0, :, 0].astype(np.float64))
+        else:
+            dtype = np.float64 if reduce is np.add else None
+            totals.append(reduce.reduce(part, axis=(0, 2), dtype=dtype).astype(np.float64))
+    total: Float64Array = totals[0] if len(totals) == 1 else reduce(*totals)
+    return total
 
 
 def _folded(values: Array) -> Iterator[Array]:
-    """The numbers with narrow entries side by side, many at a time: NumPy is slow with short ones."""
-    entries, channels, beside = values.shape
-    fold = min(entries, -(-_LEAST_WIDTH // channels))
-    if beside > 1 or fold < 2:
-        yield values
-        return
+    """Rows ``(N, width)`` with narrow ones side by side, many at a time: NumPy is slow with short ones."""
+    entries, width = values.shape
+    fold = min(entries, -(-_LEAST_WIDTH // width))
     whole = entries // fold * fold
-    yield values[:whole].reshape(-1, fold * channels, 1)
+    yield values[:whole].reshape(-1, fold * width)
     if whole < entries:
         yield values[whole:]
-
-
-def _reduced(values: Array, distances: Float64Array) -> tuple[Array, ...]:
-    """The sum of the distances, that of their squares, and the ends of the numbers, in each channel.
-
-    The distances are lost.
-    """
-    sums = _by_channel(np.add, distances)
-    np.multiply(distances, distances, out=distances)
-    squares = _by_channel(np.add, distances)
-    return sums, squares, _by_channel(np.minimum, values), _by_channel(np.maximum, values)
-
-
-def _by_channel(reduce: np.ufunc, values: Array) -> Array:
-    """The sum, or the least or greatest number, of each channel of contiguous numbers ``(N, channels, M)``."""
-    if values.shape[2] == 1:
-        return reduce.reduce(values[..., 0], axis=0)  # type: ignore[no-any-return]
-    return reduce.reduce(reduce.reduce(values, axis=2), axis=0)  # type: ignore[no-any-return]
 
 
 def _first_of(values: Array, is_counted: BoolArray) -> Float64Array:

@@ -18,7 +18,7 @@ from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.tables.column_values import column_values
 from h5lightning.planning.tables.match_series import SeriesLines
 from h5lightning.planning.values.categories import NO_CATEGORY, Value
-from h5lightning.planning.values.category_decoder import delivered_numbers
+from h5lightning.planning.values.category_decoder import Delivered
 from h5lightning.planning.values.conversions import delivery_dtype
 
 __all__ = ["TableField", "plan_column_fields", "with_column_fields"]
@@ -54,7 +54,7 @@ class TableField(FieldPlan):
         is_none = (numbers == NO_CATEGORY).reshape(len(numbers), -1).any(axis=1)
         if self.categories.unknown is not None:
             is_none[:] = False
-        return delivered_numbers(numbers, self.categories, self.spec.dtype), is_none
+        return Delivered(self.categories, self.spec.dtype).table(numbers), is_none
 
     def error(self, series: int, where: str) -> H5LightningError:
         """The error of a series whose value is no category."""

@@ -128,5 +128,5 @@ def _parts(schema: FileSchema) -> Iterator[tuple[Int64Array, Int64Array]]:
     for dataset, extents in zip(schema.datasets, schema.extents, strict=True):
         if extents is not None and not extents.reason:
             shape = dataset.chunks or dataset.shape or ()
-            chunk_bytes = math.prod(shape) * extents.itemsize(dataset.dtype)
+            chunk_bytes = math.prod(shape) * extents.itemsize(dataset.read_type(None) or dataset.dtype)
             yield extents.offsets, extents.sizes(chunk_bytes)

@@ -23,7 +23,7 @@ from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vo
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
-__all__ = ["dataset_paths", "describe_dataset", "find_dataset", "missing_chunks"]
+__all__ = ["check_size", "dataset_paths", "describe_dataset", "find_dataset", "missing_chunks"]
 
 _MOST_LISTED = 8
 _MOST_FOLDED = 2_000
@@ -79,7 +79,7 @@ def describe_dataset(
     """
     info = dataset.info
     element, shape = info.element, info.shape
-    _check_size(info)
+    check_size(info)
     refusal = (
         bookkeeping_refusal(dataset)
         or ("" if element.raw else element.refusal)
@@ -148,7 +148,7 @@ def _filter_text(number: int, client_values: tuple[int, ...]) -> str:
     return f"{name}({client_values[0]})" if number == DEFLATE and client_values else name
 
 
-def _check_size(info: DatasetInfo) -> None:
+def check_size(info: DatasetInfo) -> None:
     """Raise unless the declared size is possible and agrees with the stored bytes."""
     declared = math.prod(info.shape or ()) * info.itemsize
     if max(declared, info.chunk_bytes) > _INT64_MAX:

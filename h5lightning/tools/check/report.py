@@ -29,6 +29,7 @@ from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey, survey
 from h5lightning.tools.check.border_check import check_borders
+from h5lightning.tools.check.category_check import check_categories, has_categories
 from h5lightning.tools.check.epoch_check import check_evaluation, check_orders, check_training
 from h5lightning.tools.check.loader_check import check_loaders
 from h5lightning.tools.check.reader_check import check_finite, check_readers
@@ -261,6 +262,8 @@ def _checks(run: CheckRun) -> Iterator[_Check]:
         if isinstance(part.index.samples, Windows):
             yield "windows", files, partial(_named, part, partial(check_borders, part, part.index.samples))
     yield "meaning of numbers", files, partial(check_values, run)
+    if has_categories(run):
+        yield "categories", files, partial(check_categories, run)
     if run.access.on_missing == "raise":
         yield "ends of files", files, partial(check_written_ends, run)
     for part in _parts(run):

@@ -106,8 +106,11 @@ def _of_one_file(run: CheckRun, fields: Fields, drawn: DrawnUnit) -> DrawnUnit:
 
 def _parts_of(plan: FieldPlan) -> Iterator[tuple[StoredField, tuple[slice, ...]]]:
     """Each dataset of a field, and where its values are in those that are delivered, as `Field` says of lists."""
+    if plan.categories is not None:
+        return  # `check_categories` looks at it
     if isinstance(plan, StoredField):
-        yield plan, _ALONE
+        if plan.kept is None:
+            yield plan, _ALONE
     elif isinstance(plan, JoinedField):
         whole, first = plan.parts[0].as_asked.whole, plan.parts[0]
         has_steps = isinstance(first, RowField) and first.steps is not None

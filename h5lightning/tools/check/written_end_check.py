@@ -100,7 +100,8 @@ def _units(run: CheckRun, file: int) -> list[int]:
 
 def _has_own_end(plan: RowField) -> bool:
     """Whether a dataset ends with the rows of its unit, or with those of its index."""
-    return plan.row_numbers.is_in_unit or isinstance(plan.row_numbers, OfEntries)
+    is_read = plan.kept is None and plan.categories is None
+    return is_read and (plan.row_numbers.is_in_unit or isinstance(plan.row_numbers, OfEntries))
 
 
 def _column(plan: RowField) -> str:

@@ -54,24 +54,31 @@ def test_stored_numbers_are_the_values(case):
 @given(st.data())
 def test_codes_of_each_form_have_names_of_their_own(data):
     names = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=5, unique=True)
-    spread = data.draw(st.sampled_from([1, 1000, 10**6]))
+    spread, dtype = data.draw(
+        st.sampled_from([(1, "i1"), (1, "u1"), (1, "i2"), (1, "f4"), (1000, "i4"), (10**6, "i8")])
+    )
+    unknown = data.draw(st.sampled_from([-1, -100, 300, 0]))
     forms = [
         CodeNames(tuple(spread * n for n in range(len(one))), tuple(one))
         for one in data.draw(st.lists(names, min_size=1, max_size=4))
     ]
-    categories = Categories.of(["c", "b", "a", "g"], -1)
+    categories = Categories.of(["c", "b", "a", "g"], unknown)
     which = np.asarray(data.draw(st.lists(st.integers(0, len(forms) - 1), max_size=30)), np.int64)
     stored = np.asarray(
-        data.draw(st.lists(st.integers(-1, 5), min_size=2 * len(which), max_size=2 * len(which)))
+        data.draw(
+            st.lists(
+                st.integers(-1 if dtype != "u1" else 0, 5), min_size=2 * len(which), max_size=2 * len(which)
+            )
+        )
     )
-    stored = (stored * spread).reshape(-1, 2).astype(np.int32)
-    found = CategoryDecoder(["<i4"] * len(forms), forms, [None] * len(forms), categories, "int64").of(
+    stored = (stored * spread).reshape(-1, 2).astype(dtype)
+    found = CategoryDecoder([dtype] * len(forms), forms, [None] * len(forms), categories, "int64").of(
         stored, which
     )
 
     def number(form, code):
         name = dict(zip(form.codes, form.names, strict=True)).get(code)
-        return categories.names.index(name) if name in categories.names else -1
+        return categories.names.index(name) if name in categories.names else unknown
 
     expected = [
         [number(forms[one], code) for code in row] for one, row in zip(which, stored.tolist(), strict=True)

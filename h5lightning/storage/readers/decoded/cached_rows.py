@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Protocol
@@ -17,6 +18,7 @@ from h5lightning.storage.readers.row_group import RowGroup
 
 __all__ = ["CachedRows", "ChunkRowDecoder", "TableWriter"]
 
+_LEAST_RUN_BYTES = 32 * 1024  # of a run that is copied in one piece
 _DECODED_AT_ONCE = 8  # chunk rows that a thread reserves; other threads decode the next ones meanwhile
 
 
@@ -59,6 +61,14 @@ class CachedRows(RowGroup):
         # One number for each chunk row of all datasets, ascending with the datasets.
         self._firsts = np.cumsum([0, *(len(decoder.slots) for decoder in decoders)])
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The same request for long runs that lie in one chunk row each, else one for single rows."""
+        run, height = request.run, self._cache.height
+        is_long = type(request) is ReadRequest and run > 1 and run * self._cache.row_bytes >= _LEAST_RUN_BYTES
+        if is_long and bool((request.rows % height + run <= height).all()):
+            return request
+        return request.by_row()
+
     def keeps(self, rows: int) -> bool:
         """See `RowGroup.keeps`."""
         return min(rows, int(self._firsts[-1])) <= self._cache.capacity
@@ -73,12 +83,13 @@ class CachedRows(RowGroup):
         if len(distinct) <= capacity // 2:
             self._decode(distinct, least=_DECODED_AT_ONCE + 1)
         if len(distinct) <= capacity:
-            self._put_cached(distinct, which, within, request.slots, to)
+            self._put_cached(distinct, which, within, request, to)
             return
         for first in range(0, len(distinct), capacity):
             part = np.flatnonzero((which >= first) & (which < first + capacity))
             cached = distinct[first : first + capacity]
-            self._put_cached(cached, which[part] - first, within[part], request.slots[part], to)
+            some = replace(request, rows=request.rows[part], slots=request.slots[part])
+            self._put_cached(cached, which[part] - first, within[part], some, to)
 
     def decode_ahead(self, rows: Int64Array, sizes: Int64Array, *, reads: int) -> None:
         """Decode the chunk rows of some rows, so that `put` finds them in the cache.
@@ -111,13 +122,21 @@ class CachedRows(RowGroup):
         return numbers[np.concatenate(lacking)] if lacking else numbers
 
     def _put_cached(
-        self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: TableWriter
+        self,
+        numbers: Int64Array,
+        which: Int64Array,
+        within: Int64Array,
+        request: ReadRequest,
+        to: TableWriter,
     ) -> None:
         """Deliver rows whose chunk rows fit into the cache together."""
         cache, requested = self._cache, self._by_dataset(numbers)
 
         def deliver(rows: Bytes, cached: Int64Array) -> None:
-            to.put(rows, (cached[which] * cache.height + within)[:, None], slots)
+            first = cached[which] * cache.height + within
+            if request.run > 1:
+                rows, first = rows.reshape(-1, 1), first * cache.row_bytes
+            to.put(rows, first[:, None], request.slots)
 
         fill = partial(self._fill, [decoder for decoder, _ in requested])
         cache.use([(decoder.slots, own) for decoder, own in requested], fill, deliver)

@@ -7,6 +7,7 @@ that objects are found by walking. All walks of a batch take their steps togethe
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,6 +33,13 @@ _COLLECTION = np.dtype([("signature", "S4"), ("version", "u1"), ("reserved", "V3
 _OBJECT = np.dtype([("number", "<u2"), ("uses", "<u2"), ("reserved", "<u4"), ("size", "<u8")])
 _MOST_OBJECTS = 65_535  # of a collection, since their numbers have 16 bits
 _STEPS = np.arange(HEADER_BYTES)
+_HEAD = struct.Struct("<H6xQ")  # number and size of an object
+_MOST_TOGETHER = 128  # steps of all walks; a collection of text has about a hundred objects
+
+_NOT_HELD = "names an object that its heap does not hold"
+_TOO_LARGE = "lies in a heap with an object that is larger than the heap"
+_NO_STEP = "lies in a heap whose free space has no size"
+_TOO_LONG = "is longer than its object in the heap"
 
 Verify = Callable[[Int64Array, Int64Array], None]  # first bytes of some parts, and their sizes, ``(N,)`` each
 
@@ -102,34 +110,105 @@ def find_objects(
     Raises:
         HeapError: there is no such object, or it does not lie inside of its collection.
     """
-    starts, sizes = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)
-    left = np.flatnonzero(places >= 0)
-    at, stops = _first_objects(view, left, places[left], verify)
-    for _ in range(_MOST_OBJECTS):
-        if not left.size:
+    found = HeapObjects(np.zeros(len(places), np.int64), np.zeros(len(places), np.int64))
+    walks = _begun(view, references, places, verify)
+    for _ in range(_MOST_TOGETHER):
+        if not len(walks.entries):
             break
-        _refuse(at > stops - HEADER_BYTES, "names an object that its heap does not hold", left)
-        heads = _gathered(view, at, verify).view(_OBJECT).reshape(-1)
-        room = stops - at - HEADER_BYTES
-        is_free = heads["number"] == 0  # its size counts the header
-        _refuse(
-            heads["size"] > np.where(is_free, room + HEADER_BYTES, room).astype(np.uint64),
-            "lies in a heap with an object that is larger than the heap",
-            left,
-        )
-        size = heads["size"].astype(np.int64)
-        _refuse(is_free & (size < HEADER_BYTES), "lies in a heap whose free space has no size", left)
-        is_found = heads["number"] == references["number"][left]
-        found, lengths = left[is_found], references["length"][left][is_found].astype(np.int64)
-        _refuse(lengths > size[is_found], "is longer than its object in the heap", found)
-        starts[found], sizes[found] = at[is_found] + HEADER_BYTES, lengths
-        at = at + np.where(is_free, size, HEADER_BYTES + size + (-size) % 8)
-        left, at, stops = left[~is_found], at[~is_found], stops[~is_found]
-    _refuse(np.ones(len(left), np.bool_), "lies in a heap with more objects than a heap can have", left)
+        walks = _step(view, walks, found, verify)
+    if len(walks.entries):
+        _walk_alone(view, walks, found, verify)
     if verify is not None:
-        is_filled = sizes > 0
-        verify(starts[is_filled], sizes[is_filled])
-    return HeapObjects(starts, sizes)
+        is_filled = found.sizes > 0
+        verify(found.starts[is_filled], found.sizes[is_filled])
+    return found
+
+
+class _Walks(NamedTuple):
+    """Walks through collections.
+
+    Args:
+        entries: the numbers of the references, ``(N,)``.
+        at: where the next object of each collection begins, ``(N,)``.
+        stops: where the collection ends, ``(N,)``.
+        numbers: the number of the object that each walk is for, ``(N,)``.
+        lengths: bytes of the element, ``(N,)``.
+    """
+
+    entries: Int64Array
+    at: Int64Array
+    stops: Int64Array
+    numbers: Int64Array
+    lengths: Int64Array
+
+    def of(self, which: npt.NDArray[Any]) -> _Walks:
+        """Some of the walks."""
+        return _Walks(*(values[which] for values in self))
+
+
+def _step(view: Bytes, walks: _Walks, found: HeapObjects, verify: Verify | None) -> _Walks:
+    """One step of all walks; those that have not found their object."""
+    entries, at = walks.entries, walks.at
+    _refuse(at > walks.stops - HEADER_BYTES, _NOT_HELD, entries)
+    heads = _gathered(view, at, verify).view(_OBJECT).reshape(-1)
+    room = walks.stops - at - HEADER_BYTES
+    is_free = heads["number"] == 0  # its size counts the header
+    most = np.where(is_free, room + HEADER_BYTES, room).astype(np.uint64)
+    _refuse(heads["size"] > most, _TOO_LARGE, entries)
+    size = heads["size"].astype(np.int64)
+    _refuse(is_free & (size < HEADER_BYTES), _NO_STEP, entries)
+    is_found = heads["number"] == walks.numbers
+    here = walks.of(is_found)
+    _refuse(here.lengths > size[is_found], _TOO_LONG, here.entries)
+    found.starts[here.entries], found.sizes[here.entries] = here.at + HEADER_BYTES, here.lengths
+    after = at + np.where(is_free, size, HEADER_BYTES + size + (-size) % 8)
+    return walks._replace(at=after).of(~is_found)
+
+
+def _walk_alone(view: Bytes, walks: _Walks, found: HeapObjects, verify: Verify | None) -> None:
+    """Go on with walks through collections of many objects, each collection once."""
+    _, first, which = np.unique(walks.at, return_index=True, return_inverse=True)
+    for number, (at, stop) in enumerate(
+        zip(walks.at[first].tolist(), walks.stops[first].tolist(), strict=True)
+    ):
+        own = walks.of(which.reshape(-1) == number)
+        entry = int(own.entries[0])
+        if verify is not None and at < stop:
+            verify(np.asarray([at]), np.asarray([stop - at]))
+        objects = _objects_of(view[:stop].data, at, stop, entry)
+        for entry, wanted, length in zip(
+            own.entries.tolist(), own.numbers.tolist(), own.lengths.tolist(), strict=True
+        ):
+            if wanted not in objects:
+                raise HeapError(entry, _NOT_HELD)
+            found.starts[entry], size = objects[wanted]
+            if length > size:
+                raise HeapError(entry, _TOO_LONG)
+            found.sizes[entry] = length
+
+
+def _objects_of(view: memoryview, at: int, stop: int, entry: int) -> dict[int, tuple[int, int]]:
+    """The first byte and the size of each object of a collection from one of them on, by its number."""
+    objects: dict[int, tuple[int, int]] = {}
+    for _ in range(_MOST_OBJECTS):
+        if at > stop - HEADER_BYTES:
+            return objects
+        number, size = _HEAD.unpack_from(view, at)
+        if size > stop - at - (HEADER_BYTES if number else 0):
+            raise HeapError(entry, _TOO_LARGE)
+        if not number and size < HEADER_BYTES:
+            raise HeapError(entry, _NO_STEP)
+        objects.setdefault(number, (at + HEADER_BYTES, size))
+        at += HEADER_BYTES + size + -size % 8 if number else size
+    raise HeapError(entry, "lies in a heap with more objects than a heap can have")
+
+
+def _begun(view: Bytes, references: npt.NDArray[Any], places: Int64Array, verify: Verify | None) -> _Walks:
+    """Walks to the objects of all elements that are not empty."""
+    entries = np.flatnonzero(places >= 0)
+    at, stops = _first_objects(view, entries, places[entries], verify)
+    wanted = references[entries]
+    return _Walks(entries, at, stops, wanted["number"].astype(np.int64), wanted["length"].astype(np.int64))
 
 
 def _first_objects(

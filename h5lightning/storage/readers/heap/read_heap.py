@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.formatting import bytes_text
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ResourceError
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import ByteReader, RawFile, VerifiedFile
 from h5lightning.storage.files.verified_blocks import DamagedBlockError, VerifiedBlocks
@@ -56,10 +56,17 @@ def read_heap(
 
     Raises:
         BadFileError: a reference leads to no object of a heap; or the file cannot be read.
+        ResourceError: an element takes more bytes.
         FileChangedError: a file is not the one that was scanned.
         ChecksumError: with ``access.verify``, bytes do not match their checksum.
     """
     found = references.view(REFERENCE).reshape(-1)
+    if (too_long := found["length"] > most_bytes).any():
+        entry = int(np.argmax(too_long))
+        raise ResourceError(
+            f"{describe(entry)} takes {bytes_text(int(found['length'][entry]))}; access.max_padded_bytes is "
+            f"{bytes_text(most_bytes)}"
+        )
     where = files.file_of[file_of] if isinstance(files, SeriesParts) else file_of
     paths, data = distinct_files(files), [b""] * len(found)
     most = pool.raw_files.most_at_once
@@ -102,12 +109,6 @@ class _FileHeap:
     def read(self, references: npt.NDArray[Any], most_bytes: int) -> list[bytes]:
         """The bytes of elements; see `read_heap`."""
         places = collection_places(references, self._first(), self._raw.stamp[0])
-        too_long = references["length"] > most_bytes
-        if too_long.any():
-            entry = int(np.argmax(too_long))
-            raise HeapError(
-                entry, f"takes {bytes_text(int(references['length'][entry]))}, too many for one value"
-            )
         view = self._view
         if view is None:
             view, places = self._collections(places, most_bytes)

@@ -74,12 +74,13 @@ class DistinctValues:
         found, which = np.unique(block, return_inverse=True)
         if self._values is None:
             self._values = found[:0]
+            self._insert(found, np.zeros(len(found), np.int64))
         if found.dtype.itemsize > self._values.dtype.itemsize:  # longer text
             self._values = self._values.astype(found.dtype)
         found = found.astype(self._values.dtype, copy=False)
         positions = np.searchsorted(self._values, found)
         inside = np.minimum(positions, max(0, len(self._values) - 1))
-        is_new = np.ones(len(found), bool) if not len(self._values) else self._values[inside] != found
+        is_new = self._values[inside] != found if len(self._values) else np.ones(len(found), bool)
         if is_new.any():
             self._insert(found[is_new], positions[is_new])
             positions = np.searchsorted(self._values, found)
@@ -100,7 +101,7 @@ class DistinctValues:
                 "for categories or keys"
             )
         new = np.arange(len(self._values), count, dtype=np.int32)
-        self._values = np.insert(self._values, positions, values)
+        self._values = np.insert(self._values, positions, values) if len(self._values) else values
         self._number_of = np.insert(self._number_of, positions, new)
 
     def _small(self, block: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

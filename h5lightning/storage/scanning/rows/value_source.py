@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from h5py import h5f, h5g, h5t
+from h5py import h5f, h5g, h5i, h5t
 
 from h5lightning.planning.catalog.annotations import Encoding, Number
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
@@ -26,7 +26,7 @@ from h5lightning.storage.scanning.conventions.encodings import (
 from h5lightning.storage.scanning.conventions.flag_names import flag_names
 from h5lightning.storage.scanning.conventions.missing_categories import mask_beside
 from h5lightning.storage.scanning.conventions.vocabularies import NameTable, name_table
-from h5lightning.storage.scanning.describe_dataset import find_dataset, missing_chunks
+from h5lightning.storage.scanning.describe_dataset import check_size, find_dataset, missing_chunks
 from h5lightning.storage.scanning.metadata_values import ValueReader, decoded_text
 from h5lightning.storage.scanning.rows.value_blocks import StoredColumn
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
@@ -99,6 +99,7 @@ def open_source(file: ValueFile, name: str) -> ValueSource:
 
     Raises:
         NoValuesError: there is no such object, or its values are not read.
+        ValueError: its size is impossible.
         NeedsProcessError: text must be read in a scanning process.
     """
     found, path, column = _found(file, name), name, None
@@ -114,7 +115,7 @@ def open_source(file: ValueFile, name: str) -> ValueSource:
         if not isinstance(inner, DatasetInfo):
             raise NoValuesError(f"'/{path}' {'is missing' if inner is None else inner.refusal}")
         found = inner
-    dataset = ScannedDataset(file.fid, path, found, file.reader)
+    dataset = _scanned(file, path, found)
     if problem := _problem(dataset, file):
         raise NoValuesError(f"'/{path}' {problem}")
     return _source(dataset, column, file, is_group=is_group)
@@ -208,6 +209,15 @@ def _found(file: ValueFile, path: str) -> DatasetInfo | DatasetSchema | None:
     )
 
 
+def _scanned(file: ValueFile, path: str, info: DatasetInfo) -> ScannedDataset:
+    """The dataset in the file in which it lies: a link may lead to another one."""
+    fid = h5i.get_file_id(info.did)
+    if fid == file.fid:
+        return ScannedDataset(file.fid, path, info, file.reader)
+    name = h5i.get_name(info.did) or b""
+    return ScannedDataset(fid, name.decode("utf-8", "surrogateescape").strip("/"), info, file.reader)
+
+
 def _inner(file: ValueFile, path: str, found: DatasetSchema) -> str:
     """The dataset of the group of a categorical or nullable column of AnnData."""
     group = object_at(file.fid, path) if found.dtype == "group" else None
@@ -224,6 +234,7 @@ def _inner(file: ValueFile, path: str, found: DatasetSchema) -> str:
 def _problem(dataset: ScannedDataset, file: ValueFile) -> str:
     """Why the values of a dataset are not read, as the predicate of a sentence; empty if they are."""
     info = dataset.info
+    check_size(info)
     if info.shape is None:
         return "is empty: it has a type, but no values"
     if refusal := bookkeeping_refusal(dataset) or sparse_refusal(dataset):

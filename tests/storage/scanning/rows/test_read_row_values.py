@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from h5py import h5d, h5s, h5t
 from hypothesis import given
 from hypothesis import strategies as st
 
+from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.row_values import RowValues
+from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
+from h5lightning.storage.scanning.parallel_scan import scan_file
 from h5lightning.storage.scanning.rows import distinct_values, read_row_values, value_blocks
 from h5lightning.storage.scanning.rows.read_row_values import RowValueReader
 from h5lightning.storage.scanning.rows.value_source import ValueFile
@@ -325,3 +329,35 @@ def test_compressed_columns_are_read(tmp_path: Path, number: int) -> None:
     with h5py.File(tmp_path / "a.h5") as file:
         assert values_of(read(file)) == [*range(5)]
         assert values_of(read(file, "t")) == ["a", "b"]
+
+
+def test_values_of_other_files_are_read_where_they_may_lie(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["codes"], file["categories"] = np.asarray([1, 0], "i1"), ["z", "a"]
+        file["codes"].attrs["categories"] = file["categories"].ref
+        file["n"] = [4, 9]
+    layout = h5py.VirtualLayout((2,), "i8")
+    layout[:] = h5py.VirtualSource("source.h5", "n", (2,))
+    path = str(tmp_path / "a.h5")
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("virtual", layout)
+        file["link"] = h5py.ExternalLink("source.h5", "codes")
+    request = ScanRequest((), row_values=("virtual", "link"))
+    for found in scan_file(path, request).row_values.values():
+        assert "access.allow_external" in found.problem(0)
+    schema = scan_file(path, dataclasses.replace(request, allow_external=str(tmp_path)))
+    assert values_of(schema.row_values["virtual"]) == [4, 9]
+    assert values_of(schema.row_values["link"]) == ["a", "z"]
+    assert [source for source, _ in schema.sources] == [str(tmp_path / "source.h5")]
+
+
+def test_damage_is_said_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.arange(100), chunks=(50,), compression="gzip")
+        start = file["x"].id.get_chunk_info(1).byte_offset
+    damaged = bytearray(path.read_bytes())
+    damaged[start + 8 : start + 24] = bytes(16)
+    path.write_bytes(damaged)
+    with pytest.raises(BadFileError, match=r"a\.h5' is damaged.*'/x' cannot be described"):
+        scan_file(str(path), ScanRequest((), row_values=("x",)))
