@@ -20,7 +20,7 @@ from h5lightning.options.where import Condition, Range, Where
 from h5lightning.planning.fields import FieldPlan, Fields, PaddingField
 from h5lightning.planning.ragged_fields import DerivedField
 
-__all__ = ["RowConditions", "RowTest", "check_samples_of_conditions", "condition_fields"]
+__all__ = ["RowConditions", "RowTest", "condition_fields", "without_hidden"]
 
 _START = "where."
 
@@ -75,28 +75,50 @@ def _plans_of(where: Where, fields: Fields, *, may_lack: bool = False) -> dict[s
             )
         if plan is None and not may_lack:
             raise OptionError(f"where.{key}: there is no such field{did_you_mean(key, by_key)}")
-    return {key: plan for key, plan in found.items() if plan is not None}
+    # A row without a category fulfils no condition, and its number may be that of a category.
+    return {key: plan.marking_unknown() for key, plan in found.items() if plan is not None}
 
 
-def condition_fields(where: Where, fields: Mapping[str, Field] | None) -> dict[str, Field]:
+def condition_fields(
+    where: Where | None, fields: Mapping[str, Field] | None, samples: StageSamples
+) -> dict[str, Field]:
     """The datasets that conditions look at and that are no fields; each has a key that begins with ``where.``.
 
     Args:
         where: key of a field, or path → condition.
         fields: sample key → field; None for all datasets.
+        samples: how samples lie in a series, in each stage.
 
     Raises:
-        OptionError: a key that cannot be a path.
+        OptionError: a key that cannot be a path; or samples that conditions cannot leave out.
     """
     found = {}
-    for key, condition in where.items():
+    if where:
+        _check_samples(samples)
+    for key, condition in (where or {}).items():
         if fields is None or key not in fields:
             name = _START + key
             path, bracket, member = key.removesuffix("]").partition("[")
             is_column = bool(bracket) and key.endswith("]")
             field = Field(path, member=member) if is_column else coerce_fields({name: key})[name]  # type: ignore[index]
             found[name] = _with_list(field, condition)
+            if fields is None and field.table_columns:
+                raise OptionError(
+                    f"where.{key} is a column of a table: name the fields too, as fields={{key: path}}"
+                )
     return found
+
+
+def without_hidden(
+    hidden: Mapping[str, Field], planned: Mapping[str, Fields], predicted: Fields | None
+) -> tuple[dict[str, Fields], Fields | None]:
+    """The fields of each stage, and those of ``files.predict``, without those that only conditions look at."""
+    made: dict[int, Fields] = {}
+    for one in (*planned.values(), *(() if predicted is None else (predicted,))):
+        plans = tuple(plan for plan in one.plans if plan.key not in hidden)
+        made.setdefault(id(one), one if len(plans) == len(one.plans) else replace(one, plans=plans))
+    stages = {stage: made[id(one)] for stage, one in planned.items()}
+    return stages, None if predicted is None else made[id(predicted)]
 
 
 def _with_list(field: Field, condition: Condition) -> Field:
@@ -106,7 +128,7 @@ def _with_list(field: Field, condition: Condition) -> Field:
     return replace(field, categories=list(dict.fromkeys(condition)), unknown=-1)
 
 
-def check_samples_of_conditions(samples: StageSamples) -> None:
+def _check_samples(samples: StageSamples) -> None:
     """Raise `OptionError` if the samples of a stage cannot be left out by conditions on rows."""
     for layout, stages in samples.stages_of.items():
         if layout.jitter:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Table, Whole
@@ -32,7 +34,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
-from h5lightning.planning.row_conditions import RowConditions, check_samples_of_conditions, condition_fields
+from h5lightning.planning.row_conditions import RowConditions, condition_fields, without_hidden
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
@@ -84,9 +86,10 @@ class DataSurvey(Frozen):
         checksums: verify the bytes of the files; None without ``access.verify``.
         given: the split of each series as the files list it, or a column of the table, with ``split.given``; or the
             names of those of all rows.
+        conditions: what leaves rows out, with ``where``.
         table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
         has_line_series: whether lines of the table are series.
-        conditions: what leaves rows out, with ``where``.
+        rows_without_line: the rows that the table leaves out, numbered over the rows of all series; None for none.
     """
 
     catalog: Catalog
@@ -98,9 +101,10 @@ class DataSurvey(Frozen):
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
     given: GivenSeries | RowValues | None = None
+    conditions: RowConditions | None = None
     table_remarks: tuple[str, ...] = ()
     has_line_series: bool = False
-    conditions: RowConditions | None = None
+    rows_without_line: Bits | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -155,7 +159,7 @@ class DataSurvey(Frozen):
         return tuple(by_column.values())
 
 
-def survey(  # noqa: PLR0915
+def survey(
     files: Files | Mapping[str, Files],
     fields: Mapping[str, Field] | None,
     samples: SamplesOption,
@@ -190,22 +194,17 @@ def survey(  # noqa: PLR0915
     Raises:
         H5LightningError: the files or the arguments cannot be used.
     """
-    beside = read_survey_table(table, fields, series, given=given, keep_together=keep_together)
     discovered, layouts = discover(files), StageSamples.all_of(samples)
-    said, fields = fields, fields and with_axes(fields, layouts.train, series)
+    hidden = condition_fields(where, fields, layouts)
+    said = fields and {**fields, **hidden}
+    beside = read_survey_table(table, said, series, given=given, keep_together=keep_together)
+    fields = said and with_axes(said, layouts.train, series)
     label = _group_attribute(keep_together or "")
     grouped = _grouped_by_row(keep_together or "")
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
-    if table is not None and table.key_path is not None:
-        request = replace(
-            request, row_values=tuple({**dict.fromkeys(request.row_values), table.key_path: None})
-        )
-    told = condition_fields(where or {}, said)
-    if where:
-        check_samples_of_conditions(layouts)
-        request = with_fields(request, with_axes(told, layouts.train, series))
+    request = with_fields(request, with_axes(hidden, layouts.train, series), table)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    catalog = with_group_columns(build.catalog, request.kept_values)
     checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
@@ -219,19 +218,18 @@ def survey(  # noqa: PLR0915
     if of_files is not None:
         catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
         series = of_files.series_option(series)
-    planned, predicted = _plan(
-        catalog, said, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
-    )
-    conditions = None
-    if where:
-        every = {**(said or _as_planned(planned["train"])), **told}
-        both = (planned, predicted)
-        if told:
-            both = _plan(
-                catalog, every, layouts, roles, access=access, dtype=dtype, series=series, checksums=checksums
-            )
-        units = _predict_and_labelled(roles, catalog)[0]
-        conditions = RowConditions.of(where, both[0]["train"], both[1], units)
+    # Conditions may leave out the rows that have no category.
+    how: Any = {
+        "access": access,
+        "dtype": dtype,
+        "series": series,
+        "checksums": checksums,
+        "checks_rows": not where,
+    }
+    planned, predicted = _plan(catalog, said, layouts, roles, **how)
+    if said is None and hidden:
+        said = _as_planned(planned["train"]) | hidden
+        planned, predicted = _plan(catalog, said, layouts, roles, **how)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
@@ -244,6 +242,8 @@ def survey(  # noqa: PLR0915
     if lines is not None:
         index = lines.index
         planned, predicted = lines.planned(planned, predicted, layouts, dtype)
+    conditions = where and RowConditions.of(where, planned["train"], predicted, predict)
+    planned, predicted = without_hidden(hidden, planned, predicted)
     sections = Sections.of(index, layouts, planned, predicted, predict)
     divided = None if lines is None else lines.given()
     if isinstance(given, Mapping):
@@ -258,10 +258,11 @@ def survey(  # noqa: PLR0915
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
-        conditions=conditions,
         joined=None if joined is None else joined[1],
+        conditions=conditions or None,
         table_remarks=() if lines is None else lines.remarks,
         has_line_series=of_files is not None and of_files.parts is not None,
+        rows_without_line=None if lines is None else lines.rows_without_line(),
     )
 
 
@@ -354,6 +355,7 @@ def _plan(
     dtype: str | None,
     series: SeriesOption,
     checksums: ChecksumTable | None,
+    checks_rows: bool,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -379,6 +381,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            checks_rows=checks_rows,
             first_bytes=first_bytes_in(catalog, checksums, access),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from h5lightning.options import Access, Field, Series, single_fields
+from h5lightning.options import Access, Field, Series, Table, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.row_values import values_name
 from h5lightning.planning.series.join_files import coordinate_path
@@ -65,15 +65,16 @@ def scan_request(
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
         indexes=tuple(indexes),
-        row_values=tuple(dict.fromkeys([*values, *request.row_values])),
+        row_lists=tuple(values),
         row_texts=tuple(texts),
         matched=matched,
         labels=request.labels or bool(matched),
     )
 
 
-def with_fields(request: ScanRequest, fields: Mapping[str, Field]) -> ScanRequest:
-    """The request, with what further fields need that are no part of a batch."""
+def with_fields(request: ScanRequest, fields: Mapping[str, Field], table: Table | None) -> ScanRequest:
+    """The request, with what further fields need that are no part of a batch, and the rows that a table matches."""
+    keys = () if table is None or table.key_path is None else (table.key_path,)
     parts = [field for _, field in single_fields(fields)]
     paths = [field.path for field in parts if field.attr is None]
     attrs = [f"{field.path}@{field.attr}" for field in parts if field.attr is not None]
@@ -84,6 +85,7 @@ def with_fields(request: ScanRequest, fields: Mapping[str, Field]) -> ScanReques
         request,
         paths=None if request.paths is None else tuple(dict.fromkeys([*request.paths, *paths])),
         attrs=tuple(dict.fromkeys([*request.attrs, *attrs])),
+        row_values=tuple(dict.fromkeys([*request.row_values, *keys])),
         row_texts=tuple(dict.fromkeys([*request.row_texts, *texts])),
     )
 

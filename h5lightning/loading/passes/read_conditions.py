@@ -14,11 +14,11 @@ from h5lightning.errors import OptionError
 from h5lightning.loading.passes.block_reader import BlockValues
 from h5lightning.loading.passes.row_pass import PassOptions, RowPass
 from h5lightning.options import Access
-from h5lightning.planning.fields import FieldPlan, JoinedField, RowField, StoredField, row_field_of
+from h5lightning.planning.fields import FieldPlan, RowField, row_field_of
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.passes.file_digests import file_digests
 from h5lightning.planning.passes.row_blocks import Piece, rows_index
-from h5lightning.planning.passes.rows_of_field import is_by_entry, is_by_row
+from h5lightning.planning.passes.rows_of_field import is_by_entry, is_by_row, same_values
 from h5lightning.planning.ragged_fields import RunField
 from h5lightning.planning.row_conditions import RowConditions, RowTest
 from h5lightning.planning.row_filter import RowFilter
@@ -55,9 +55,12 @@ def with_conditions(
         BadFileError: a file cannot be read.
     """
     conditions = survey.conditions
-    if conditions is None:
+    if conditions is None and survey.rows_without_line is None:
         return survey
     rows, every, options = _Rows(survey), np.arange(len(survey.catalog)), PassOptions(access, reader)
+    if conditions is None:
+        rows.leave_out_without_line()
+        return replace(survey, sections=survey.sections.with_filter(rows.filter()))
     stored = conditions.of_plans(_is_of_files)
     if stored.plans or stored.predicted:
         digests = [bytes(one) for one in file_digests(survey.catalog, rows.index, None, every)]
@@ -72,6 +75,7 @@ def with_conditions(
             store.save({digest: rows.of_file(number) for number, digest in enumerate(digests)})
     others = conditions.of_plans(lambda plan: not _is_of_files(plan))
     rows.read(others, every, options, progress=progress)
+    rows.leave_out_without_line()
     return replace(survey, sections=survey.sections.with_filter(rows.filter()))
 
 
@@ -84,13 +88,13 @@ def _is_of_files(plan: FieldPlan) -> bool:
 def _identity(conditions: RowConditions, extra: int) -> list[str]:
     """What the rows that are left out depend on, beside the files."""
     plans = [*conditions.plans.items(), *conditions.predicted.items()]
-    return [*(f"{key}: {conditions.where[key]!r} {_described(plan)}" for key, plan in plans), str(extra)]
-
-
-def _described(plan: FieldPlan) -> str:
-    parts = plan.parts if isinstance(plan, JoinedField) else (plan,)
-    asked = [part.as_asked.text() for part in parts if isinstance(part, StoredField)]
-    return f"{type(plan).__name__} {plan.spec!r} {asked!r}"
+    return [
+        *(
+            f"{key}: {conditions.where[key]!r} {same_values(plan)!r} {plan.spec.columns!r}"
+            for key, plan in plans
+        ),
+        str(extra),
+    ]
 
 
 class _Rows:
@@ -138,6 +142,14 @@ class _Rows:
             tests = {plan.key: RowTest.of(key, conditions.where[key], plan) for key, plan in plans.items()}
             if len(own) and plans:
                 self._read(list(plans.values()), tests, own, options, progress=progress)
+
+    def leave_out_without_line(self) -> None:
+        """Leave out the rows that have no line in the table, if there are such rows."""
+        lacking = self._survey.rows_without_line
+        if lacking is not None:
+            rows = np.flatnonzero(lacking.bools())
+            series = self._plain.first_id.searchsorted(rows, side="right") - 1
+            self._is_left_out[rows + (self.index.first_id - self._plain.first_id)[series]] = True
 
     def filter(self) -> RowFilter:
         """The rows that are left out, for the index of samples."""
