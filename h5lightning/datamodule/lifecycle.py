@@ -20,7 +20,14 @@ from h5lightning.datamodule.distributed import (
 )
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
-from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_lines, recorded_reach
+from h5lightning.datamodule.resume import (
+    RunRecord,
+    RunSeed,
+    SavedRun,
+    recorded_lines,
+    recorded_reach,
+    recorded_where,
+)
 from h5lightning.datamodule.run_classes import RunClasses
 from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
@@ -279,6 +286,7 @@ class DataLifecycle:
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=data.plain_split,
             reach=recorded_reach(data.survey.index),
+            where=recorded_where(options.where, data.survey.index),
             lines=recorded_lines(data.survey.index, data.plan) if data.survey.has_line_series else ...,
             normalize=self._statistics.to_plain(data.survey.fields),
             classes=self._classes.to_plain(data.survey.fields),

@@ -197,6 +197,11 @@ class RowField(StoredField):
         """Bytes of one stored row, decompressed."""
         return math.prod(self.row_shape) * np.dtype(self.stored).itemsize
 
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row once its image is decoded; `row_bytes` where there is none."""
+        return self.row_bytes
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ConstantField(StoredField):

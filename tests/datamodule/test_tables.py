@@ -329,6 +329,21 @@ def test_lines_are_parts_of_named_series(tmp_path):
     dm.teardown()
 
 
+def test_a_series_without_lines(tmp_path):
+    write_series(tmp_path / "a.h5", ["p", "q"])
+    write(tmp_path, "s,a,b", "q,1,3", "r,2,6")
+    table = {"path": str(tmp_path / "t.csv"), "series": "s", "start": "a", "stop": "b"}
+    options = {"index_dir": str(tmp_path / "index")}
+    with pytest.raises(
+        TableError, match=r"1 series has no line: series 'p' of a.h5; 1 line speaks of no series: .*'r'"
+    ):
+        H5Dataset(str(tmp_path / "a.h5"), {"x": "data/*/x"}, table=table, **options)
+    table["on_missing"] = "skip"
+    dataset = H5Dataset(str(tmp_path / "a.h5"), {"x": "data/*/x"}, table=table, **options)
+    assert [one["x"].item() for one in dataset] == [101, 102]
+    dataset.close()
+
+
 def test_moved_lines_change_what_a_checkpoint_resumes(stretches):
     states = []
     for line in ("s0,1,3,1,p", "s0,2,4,1,p"):

@@ -24,6 +24,7 @@ from h5lightning.storage.scanning.conventions.encodings import (
     is_of_netcdf,
 )
 from h5lightning.storage.scanning.conventions.flag_names import flag_names
+from h5lightning.storage.scanning.conventions.letters import holds_words
 from h5lightning.storage.scanning.conventions.missing_categories import mask_beside
 from h5lightning.storage.scanning.conventions.vocabularies import NameTable, name_table
 from h5lightning.storage.scanning.describe_dataset import check_size, find_dataset, missing_chunks
@@ -157,9 +158,8 @@ def _source(dataset: ScannedDataset, column: str | None, file: ValueFile, *, is_
     path, info = dataset.path, dataset.info
     name = f"'/{path}'" if column is None else f"'/{path}[{column}]'"
     of_netcdf = is_of_netcdf(dataset)
-    is_letters = len(info.shape or ()) > 1 and info.itemsize == 1 and of_netcdf
     try:
-        stored = column_of(info, column, file.reader, is_words=is_letters)
+        stored = column_of(info, column, file.reader, is_words=column is None and holds_words(dataset))
     except NoValuesError as error:
         raise NoValuesError(f"'/{path}' {error}") from None
     found = mask_beside(dataset) if dataset.name == _VALUES and dataset.group else None
