@@ -37,6 +37,8 @@ __all__ = ["H5Dataset"]
 class H5Dataset(SampleDataset):
     """All samples of many HDF5 files as one sequence, for use without a DataModule.
 
+    It is not divided into train and other samples, so that it has no statistics to normalise by: `H5DataModule` does.
+
     Args:
         files: pattern or list of patterns; ``@list.txt`` for those in a text file.
         fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
