@@ -11,8 +11,13 @@ import sys
 import warnings
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
 from judging.campaign import run
 from judging.drawing import KINDS, STYLES, TOPICS
+from kept_scanners import KeptWorkers
+
+import h5lightning.storage.scanning.parallel_scan as scanning
 
 
 def main() -> int:
@@ -33,6 +38,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    scanning.ScanWorkers = KeptWorkers  # starting a process takes longer than most cases
     tally = run(
         options.cases,
         options.seed,

@@ -148,15 +148,16 @@ class Added:
         found |= ragged(self.draws, self.drawn, column, self.case.samples)
         if found.get("ragged") == "concat" and column.shape and self.drawn.layout.place != "front":
             found["ragged"] = "list"
-        return found
+        return found | ({"ragged": "pad"} if found.get("ragged") == "stack" else {})
 
     def draw_form(
         self, *, kinds: Sequence[str] = ("text", "text", "numbers"), may_lack: bool = True
     ) -> tuple[str, tuple[Any, ...]]:
         """A form of values, and the values that it may hold."""
         kind = self.draws.pick(kinds)
-        left_out = {"reference"} if self.drawn.template.endswith("*") else set()
-        if self.drawn.kind == "axis":  # columns of AnnData have one axis
+        ends_with_match = self.drawn.template.endswith("*")
+        left_out = {"reference"} if ends_with_match else set()
+        if self.drawn.kind == "axis" or ends_with_match:  # columns of AnnData are groups, and have one axis
             left_out |= {"anndata", "masked"}
         form = self.draws.pick([form for form in FORMS[kind] if form not in left_out])
         values: tuple[Any, ...] = TEXTS if kind == "text" else NUMBERS if kind == "numbers" else (False, True)
