@@ -218,7 +218,14 @@ def survey(
     if of_files is not None:
         catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
         series = of_files.series_option(series)
-    how: Any = {"access": access, "dtype": dtype, "series": series, "checksums": checksums}
+    # Conditions may leave out the rows that have no category.
+    how: Any = {
+        "access": access,
+        "dtype": dtype,
+        "series": series,
+        "checksums": checksums,
+        "checks_rows": not where,
+    }
     planned, predicted = _plan(catalog, said, layouts, roles, **how)
     if said is None and hidden:
         said = _as_planned(planned["train"]) | hidden
@@ -348,6 +355,7 @@ def _plan(
     dtype: str | None,
     series: SeriesOption,
     checksums: ChecksumTable | None,
+    checks_rows: bool,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -373,6 +381,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            checks_rows=checks_rows,
             first_bytes=first_bytes_in(catalog, checksums, access),
         )
 
