@@ -20,7 +20,14 @@ from h5lightning.datamodule.distributed import (
 )
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
-from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_lines, recorded_reach
+from h5lightning.datamodule.resume import (
+    RunRecord,
+    RunSeed,
+    SavedRun,
+    recorded_lines,
+    recorded_reach,
+    recorded_where,
+)
 from h5lightning.datamodule.run_classes import RunClasses
 from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
@@ -119,6 +126,7 @@ class DataLifecycle:
             requests,
             access=options.access,
             reader=options.reader,
+            index_dir=options.index_dir,
             threads=options.threads,
         )
 
@@ -237,8 +245,9 @@ class DataLifecycle:
             self._restored = replace(self._restored, position=None)
         if self._window.begin_fit():
             self._order = None
-        is_other_seed, are_other_classes = self._seed.begin_fit(), self._classes.begin_fit()
-        if self._data is not None and (is_other_seed or are_other_classes):
+        is_other_seed = self._seed.begin_fit()
+        self._classes.begin_fit()
+        if is_other_seed or self._are_other_classes():
             self._prepare_again()
         if self._statistics.begin_fit() and self._data is not None:
             self._normalize()
@@ -249,7 +258,8 @@ class DataLifecycle:
         if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
         is_other_seed = self._seed.take_over(saved.record.seed, is_kept=saved.is_own)
-        if self._classes.take_over(saved.record.classes, is_kept=saved.is_own) or is_other_seed:
+        self._classes.take_over(saved.record.classes, is_kept=saved.is_own)
+        if is_other_seed or self._are_other_classes():
             self._prepare_again()
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
             self._normalize()
@@ -260,6 +270,13 @@ class DataLifecycle:
         if position is not None:
             self.tracker.resume(position)
 
+    def _are_other_classes(self) -> bool:
+        """Whether other categories count now than those of the prepared data."""
+        survey, data = self._survey, self._data
+        return (
+            survey is not None and data is not None and self._classes.are_others(survey, data.survey.fields)
+        )
+
     def _record(self) -> RunRecord:
         data, options = self.data, self._options
         return RunRecord(
@@ -269,6 +286,7 @@ class DataLifecycle:
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=data.plain_split,
             reach=recorded_reach(data.survey.index),
+            where=recorded_where(options.where, data.survey.index),
             lines=recorded_lines(data.survey.index, data.plan) if data.survey.has_line_series else ...,
             normalize=self._statistics.to_plain(data.survey.fields),
             classes=self._classes.to_plain(data.survey.fields),

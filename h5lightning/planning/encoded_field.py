@@ -21,6 +21,7 @@ __all__ = [
     "EncodedField",
     "EncodedRunField",
     "FirstBytes",
+    "differs_by_row",
     "encoded_of",
     "size_remedy",
     "size_text",
@@ -67,6 +68,7 @@ class Encoded(Frozen):
         channels_first: whether channels come before height and width.
         size: height and width of all images; None if they differ.
         known_from: the image that told this size, for messages.
+        numbers: numbers of one image as it is delivered, or bytes of one entry, on average.
     """
 
     forms: tuple[ByteForm, ...]
@@ -76,11 +78,17 @@ class Encoded(Frozen):
     channels_first: bool = False
     size: tuple[int, int] | None = None
     known_from: str = ""
+    numbers: float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of a row, where each entry is one image."""
         return self.forms[0].shape
+
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded, on average."""
+        return int(math.prod(self.shape) * self.numbers)
 
     def forms_in(self, units: Int64Array) -> Int64Array:
         """The number of the form of each of some units, ``(N,)``."""
@@ -108,6 +116,11 @@ class EncodedField(RowField):
         """Bytes of one stored row, without what references lead to."""
         return self.encoded.forms[0].row_bytes
 
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded."""
+        return self.encoded.decoded_row_bytes
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class EncodedRunField(RunField):
@@ -124,9 +137,20 @@ class EncodedRunField(RunField):
         """Bytes of one stored row, without what references lead to."""
         return self.encoded.forms[0].row_bytes
 
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded."""
+        return self.encoded.decoded_row_bytes
+
 
 # The key of a field, the field, how its bytes are stored, and units → the bytes of the first entry of each unit.
 FirstBytes = Callable[[str, SingleField, Encoded, Int64Array], Sequence[bytes]]
+
+
+def differs_by_row(plan: FieldPlan) -> bool:
+    """Whether the rows of one file may have different shapes."""
+    encoded = encoded_of(plan)
+    return encoded is not None and encoded.is_decoded and encoded.size is None
 
 
 def size_text(size: tuple[int, int]) -> str:

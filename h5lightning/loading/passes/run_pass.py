@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-
 from h5lightning.core.arrays import Int64Array
 from h5lightning.loading.passes.block_reader import BlockReader, BlockValues
 from h5lightning.planning.passes.row_blocks import Piece, RowBlock, RowBlocks
@@ -94,8 +92,9 @@ class _Pass(Generic[W]):
         return [(self._pieces[number], one) for number, one in zip(task, made, strict=True)]
 
     def _take(self, block: RowBlock, made: Sequence[W], first: int) -> None:
-        values = self._reader.read(block)
-        ids = block.ids if block.run == 1 else (block.ids[:, None] + np.arange(block.run)).reshape(-1)
+        values, ids, chosen = self._reader.read(block), block.row_ids(), block.chosen
+        if chosen is not None:
+            values = {key: one.of(chosen) for key, one in values.items()}
         if len(block.parts) == 1:
             made[block.parts[0].piece - first].add(values, ids)
             return

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Bytes, Int64Array
+from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import Kept, Members, Selection
 
 __all__ = ["DIGEST_SIZE", "file_digests"]
 
 DIGEST_SIZE = 16
+_AT_ONCE = 1 << 20
 
 
 def file_digests(
@@ -30,9 +32,9 @@ def file_digests(
         selection: the rows that are read; None for all.
         files: numbers of some files, ascending.
     """
-    is_whole = selection is None or len(selection) == len(selection.ranges)
     # Which rows of a file are in a random subset depends on all files.
-    common = b"" if is_whole else _digest(selection)
+    common = b"" if selection is None or selection.subset is None else _digest(selection)
+    members = None if selection is None else Members.of(selection.ranges)
     borders = index.first_id[index.first_series]
     found = np.empty((len(files), DIGEST_SIZE), np.uint8)
     for number, file in enumerate(files.tolist()):
@@ -52,8 +54,18 @@ def file_digests(
             high = int(ranges.starts.searchsorted(stop, side="left"))
             _update(digest, np.maximum(ranges.starts[low:high], start) - start)
             _update(digest, np.minimum(ranges.stops[low:high], stop) - start)
+            if members is not None and selection.kept is not None and not common:
+                for bools in _kept(selection.kept, *members.below(np.asarray([start, stop])).tolist()):
+                    digest.update(np.packbits(bools).tobytes())
         found[number] = np.frombuffer(digest.digest(), np.uint8)
     return found
+
+
+def _kept(kept: Kept, start: int, stop: int) -> Iterator[BoolArray]:
+    """Which positions of a range are kept, some at a time."""
+    for first in range(start, stop, _AT_ONCE):
+        last = min(first + _AT_ONCE, stop)
+        yield kept.bools(first, last) if isinstance(kept, Bits) else kept.inverse(np.arange(first, last)) >= 0
 
 
 def _digest(value: Any) -> bytes:

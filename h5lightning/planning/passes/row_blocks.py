@@ -16,11 +16,12 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import Members, Selection
 
 __all__ = ["Piece", "RowBlock", "RowBlocks", "rows_index", "selected_counts"]
 
 _MOST_GATHERED = 131_072  # rows that are located one by one: about 100 bytes each
+_LEAST_SHARE = 4  # of so many rows, one must be selected for all of them to be read
 _LEAST_RUN = 256  # rows; shorter runs are read together
 
 
@@ -44,7 +45,7 @@ class BlockPart(NamedTuple):
 
     Args:
         piece: the number of the piece, in the order of all pieces.
-        start: its first row, counted in the block.
+        start: its first row, counted among those of the block that count.
         stop: one past its last row.
     """
 
@@ -61,16 +62,18 @@ class RowBlock:
         ids: ids of the first row of each run, ascending, ``(N,)``.
         run: rows of each run.
         parts: the pieces that they belong to.
+        chosen: which of the rows count, by their places in the block; None for all.
     """
 
     ids: Int64Array
     run: int
     parts: tuple[BlockPart, ...]
+    chosen: Int64Array | None = None
 
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return len(self.ids) * self.run
+    def row_ids(self) -> Int64Array:
+        """The ids of the rows that count, ascending."""
+        ids = self.ids if self.run == 1 else (self.ids[:, None] + np.arange(self.run)).reshape(-1)
+        return ids if self.chosen is None else ids[self.chosen]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +88,7 @@ class RowBlocks:
         block_rows: rows of a block, about; one chunk at least.
         crosses_series: whether rows of two series that follow each other in a unit can be read as one run.
         keeps_units: whether a block must lie in one piece and in one unit, and single rows in one series.
+        is_by_entry: whether a row is an entry of an index, so that rows that follow each other are no run of a dataset.
     """
 
     index: SampleIndex
@@ -94,6 +98,7 @@ class RowBlocks:
     block_rows: int
     crosses_series: bool = True
     keeps_units: bool = False
+    is_by_entry: bool = False
 
     def pieces(self, files: Int64Array) -> list[Piece]:
         """The pieces of some files, in order."""
@@ -140,12 +145,13 @@ class RowBlocks:
 
     def _part(self, piece: int, start: int, stop: int) -> Iterator[RowBlock]:
         """The blocks of a part of one piece: as runs where these are long."""
-        if self.selection is None or self.selection.subset is None:
+        if not self.is_by_entry and (self._is_plain or not self.keeps_units):
             firsts, ends = self._runs(start, stop)
             lengths = ends - firsts
             if len(firsts) and (len(firsts) == 1 or lengths.mean() >= _LEAST_RUN or self.keeps_units):
                 for first, length in zip(firsts.tolist(), lengths.tolist(), strict=True):
-                    yield from self._by_chunk(piece, first, length)
+                    for block in self._by_chunk(piece, first, length):
+                        yield from self._with_chosen(block)
                 return
         ids = self._ids(start, stop)
         cuts = {*range(0, len(ids), _MOST_GATHERED), len(ids)}
@@ -175,6 +181,30 @@ class RowBlocks:
                 part = BlockPart(piece, 0, run * runs)
                 yield RowBlock(start + np.arange(runs) * run, run, (part,))
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether all rows of the ranges are selected."""
+        selection = self.selection
+        return selection is None or (selection.subset is None and selection.kept is None)
+
+    def _with_chosen(self, block: RowBlock) -> Iterator[RowBlock]:
+        """The block with the rows of it that are selected: all are read if they are many, else they alone."""
+        if self._is_plain or self.selection is None:
+            yield block
+            return
+        ids = block.row_ids()
+        chosen = np.flatnonzero(self.selection.positions(ids) >= 0)
+        if len(chosen) == len(ids):
+            yield block
+        elif _LEAST_SHARE * len(chosen) >= len(ids):
+            part = block.parts[0]._replace(stop=len(chosen))
+            yield replace(block, parts=(part,), chosen=chosen)
+        else:
+            for first in range(0, len(chosen), _MOST_GATHERED):
+                yield from self._gathered(
+                    [(block.parts[0].piece, ids[chosen[first : first + _MOST_GATHERED]])]
+                )
+
     def _gathered(self, parts: Sequence[tuple[int, Int64Array]]) -> Iterator[RowBlock]:
         """One block of single rows."""
         ends = np.cumsum([len(ids) for _, ids in parts]).tolist()
@@ -186,7 +216,7 @@ class RowBlocks:
         yield RowBlock(np.concatenate([ids for _, ids in parts]), 1, where)
 
     def _runs(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
-        """The runs of selected rows that can each be read in one piece: their first ids, and their ends."""
+        """The runs of rows that can each be read in one piece: their first ids, and their ends; see `_selected`."""
         firsts, ends = self._selected(start, stop)
         index, borders = self.index, self.index.first_id
         low, high = borders.searchsorted([start, stop]).tolist()
@@ -202,7 +232,7 @@ class RowBlocks:
             if starts is not None:
                 is_border[inner] |= starts[before] + index.series_rows[before] != starts[after]
             between = between[is_border]
-        if len(between):
+        if len(between) and len(firsts):
             cuts = np.unique(np.concatenate([firsts, ends, between]))
             which = firsts.searchsorted(cuts[:-1], side="right") - 1
             is_inside = (which >= 0) & (cuts[:-1] < ends[np.maximum(which, 0)])
@@ -210,27 +240,22 @@ class RowBlocks:
         return firsts, ends
 
     def _selected(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
-        """The ranges of selected rows, before a random subset of them is taken."""
+        """The ranges of rows of which all, or some, are selected."""
         if self.selection is None:
-            return np.asarray([start]), np.asarray([stop])
+            ends = np.asarray([stop] if start < stop else [], np.int64)
+            return np.asarray([start] if start < stop else [], np.int64), ends
         ranges = self.selection.ranges
         low = int(ranges.stops.searchsorted(start, side="right"))
         high = int(ranges.starts.searchsorted(stop, side="left"))
         firsts, ends = ranges.starts[low:high].clip(start), ranges.stops[low:high].clip(max=stop)
         is_filled = ends > firsts
-        firsts, ends = firsts[is_filled], ends[is_filled]
-        if self.selection.kept is not None and self.selection.subset is None:
-            ids = flat_positions(firsts, ends - firsts)
-            ids = ids[self.selection.positions(ids) >= 0]
-            is_first = np.diff(ids, prepend=-2) != 1
-            firsts, ends = ids[is_first], ids[np.append(is_first[1:], True)[: len(ids)]] + 1
-        return firsts, ends
+        return firsts[is_filled], ends[is_filled]
 
     def _ids(self, start: int, stop: int) -> Int64Array:
         """The ids of the selected rows."""
         firsts, ends = self._selected(start, stop)
         ids = flat_positions(firsts, ends - firsts)
-        if self.selection is not None and self.selection.subset is not None:
+        if self.selection is not None and not self._is_plain:
             ids = ids[self.selection.positions(ids) >= 0]
         return ids
 
@@ -254,13 +279,8 @@ def selected_counts(selection: Selection | None, borders: Int64Array) -> Int64Ar
     if selection is None:
         return np.diff(borders)
     if selection.subset is None:
-        ranges = selection.ranges
-        before = np.concatenate([[0], np.cumsum(ranges.stops - ranges.starts)])
-        which = ranges.starts.searchsorted(borders, side="left")
-        last = np.maximum(which - 1, 0)
-        beyond = np.maximum(ranges.stops[last] - borders, 0) * (which > 0) if len(ranges.starts) else 0
-        numbers = before[which] - beyond
-        return np.diff(numbers if selection.kept is None else selection.kept.below(numbers))
+        below = Members.of(selection.ranges).below(borders)
+        return np.diff(below if selection.kept is None else selection.kept.below(below))
     counts = np.zeros(len(borders) - 1, np.int64)
     for start in range(int(borders[0]), int(borders[-1]), _MOST_GATHERED):
         ids = np.arange(start, min(start + _MOST_GATHERED, int(borders[-1])))
