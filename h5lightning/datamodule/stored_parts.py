@@ -36,7 +36,7 @@ def _decoded_bytes(part: Segments, plan: RowField, section: Section) -> int:
         return _weighted_rows(part, numbers[units]) * np.dtype(plan.stored).itemsize
     lengths = section.fields.other_lengths
     if not isinstance(plan, BoxField) or not plan.other_axes or lengths is None or part.subset is not None:
-        return part.rows * plan.row_bytes
+        return part.rows * plan.decoded_row_bytes
     window = math.prod(plan.sizes[axis] for axis in plan.other_axes)
     return _weighted_rows(part, lengths.prod(axis=1)[units]) * (plan.row_bytes // window)
 

@@ -100,7 +100,7 @@ class BatchDelivery:
             elif delivery.is_needed:
                 is_ragged = isinstance(value, RaggedValues)
                 tensor, layout = (value.flat, value.layout) if is_ragged else (value, None)
-                if delivery.has_missing(tensor.numpy()):
+                if delivery.has_missing(tensor):
                     raise FoundMissing(delivery.plan)
                 tensor = delivery.deliver(tensor, ids, layout, located.draws, is_raw=is_raw)
                 batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor

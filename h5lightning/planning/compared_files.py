@@ -180,7 +180,8 @@ class ComparedFiles:
             check_read(self.catalog, key, field, file)
             values = row_values_of(self.catalog, field)
             is_known = values is not None and bool(values.has_rows[file])
-            dataset = as_classes(dataset, field, is_known=is_known)
+            row_size = int(values.unit_row_sizes[file]) if values is not None and is_known else None
+            dataset = as_classes(dataset, field, row_size)
         dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)
@@ -218,7 +219,10 @@ def _remedy_of(
             )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
-        return f"One code means different things: write all files with one list. {stored_remedy(field)}"
+        return (
+            f"One code means different things: {field.text(categories=True)} gives each name one number in all files; "
+            f"{stored_remedy(field)}; or write all files with one list"
+        )
     types = [schema.element(field.member) or schema.dtype for schema in (dataset, expected)]
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
 

@@ -67,6 +67,7 @@ class Encoded(Frozen):
         channels_first: whether channels come before height and width.
         size: height and width of all images; None if they differ.
         known_from: the image that told this size, for messages.
+        numbers: numbers of one image as it is delivered, or bytes of one entry, on average.
     """
 
     forms: tuple[ByteForm, ...]
@@ -76,11 +77,17 @@ class Encoded(Frozen):
     channels_first: bool = False
     size: tuple[int, int] | None = None
     known_from: str = ""
+    numbers: float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of a row, where each entry is one image."""
         return self.forms[0].shape
+
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded, on average."""
+        return int(math.prod(self.shape) * self.numbers)
 
     def forms_in(self, units: Int64Array) -> Int64Array:
         """The number of the form of each of some units, ``(N,)``."""
@@ -108,6 +115,11 @@ class EncodedField(RowField):
         """Bytes of one stored row, without what references lead to."""
         return self.encoded.forms[0].row_bytes
 
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded."""
+        return self.encoded.decoded_row_bytes
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class EncodedRunField(RunField):
@@ -123,6 +135,11 @@ class EncodedRunField(RunField):
     def row_bytes(self) -> int:
         """Bytes of one stored row, without what references lead to."""
         return self.encoded.forms[0].row_bytes
+
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded."""
+        return self.encoded.decoded_row_bytes
 
 
 # The key of a field, the field, how its bytes are stored, and units → the bytes of the first entry of each unit.

@@ -99,15 +99,15 @@ def plan_encoded(
     if encoded.is_decoded:
         may_differ = field.ragged != "error" and isinstance(samples, Rows)
         _check_windows(key, field, samples, encoded)
-        encoded, numbers = _with_sizes(compared, key, field, encoded, units, first, may_differ=may_differ)
+        encoded = _with_sizes(compared, key, field, encoded, units, first, may_differ=may_differ)
         image, mode = encoded.image_shape(encoded.size or (None, None)), field.ragged
         # Of images of different sizes, nothing knows the shape of a row: one of no pixels.
         row_shape = (*encoded.shape, *(length or 0 for length in image))
         shape = (*before, *encoded.shape, *image)
     else:
-        numbers, mode = float(np.mean([len(data) for data in first])), BYTES
+        encoded, mode = replace(encoded, numbers=float(np.mean([len(data) for data in first]))), BYTES
         row_shape, shape = encoded.shape, (*before, *encoded.shape)
-    ragged = None if mode == "error" else Ragged(mode, rows.mean * math.prod(encoded.shape) * numbers)
+    ragged = None if mode == "error" else Ragged(mode, rows.mean * encoded.decoded_row_bytes)
     stored = stored | {"row_shape": row_shape, "ragged": ragged}
     stored["spec"] = FieldSpec(shape, encoded_dtype(field))
     if rows.runs is None:
@@ -188,8 +188,8 @@ def _with_sizes(
     first: Sequence[bytes],
     *,
     may_differ: bool,
-) -> tuple[Encoded, float]:
-    """The field with the size and the channels of its images, and the numbers of one image, on average."""
+) -> Encoded:
+    """The field with the size and the channels of its images."""
     headers = [
         _header(compared, key, field, encoded, data, unit)
         for data, unit in zip(first, units.tolist(), strict=True)
@@ -197,9 +197,9 @@ def _with_sizes(
     channels = max(header.channels for header in headers)
     sizes = np.asarray([header.size for header in headers], np.int64)
     numbers = float(sizes.prod(axis=1).mean()) * channels
-    encoded = replace(encoded, channels=channels)
+    encoded = replace(encoded, channels=channels, numbers=numbers)
     if may_differ:
-        return encoded, numbers
+        return encoded
     catalog, differs = compared.catalog, np.flatnonzero((sizes != sizes[0]).any(axis=1))
     known_from = f"row 0 of {catalog.where(int(units[0]))}"
     if differs.size:
@@ -209,7 +209,7 @@ def _with_sizes(
             f"{size_text(headers[other].size)}, expected {size_text(headers[0].size)} as in "
             f"{catalog.where(int(units[0]))}{catalog.more(units[differs])}. {size_remedy(field)}"
         )
-    return replace(encoded, size=headers[0].size, known_from=known_from), numbers
+    return replace(encoded, size=headers[0].size, known_from=known_from)
 
 
 def _header(

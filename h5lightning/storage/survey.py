@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Table, Whole
@@ -88,6 +89,7 @@ class DataSurvey(Frozen):
         conditions: what leaves rows out, with ``where``.
         table_remarks: sentences for the user about lines of the table that match nothing, and series without a line.
         has_line_series: whether lines of the table are series.
+        rows_without_line: the rows that the table leaves out, numbered over the rows of all series; None for none.
     """
 
     catalog: Catalog
@@ -102,6 +104,7 @@ class DataSurvey(Frozen):
     conditions: RowConditions | None = None
     table_remarks: tuple[str, ...] = ()
     has_line_series: bool = False
+    rows_without_line: Bits | None = None
 
     @property
     def index(self) -> SampleIndex:
@@ -201,7 +204,7 @@ def survey(
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
     request = with_fields(request, with_axes(hidden, layouts.train, series), table)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    catalog = with_group_columns(build.catalog, request.kept_values)
     checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
@@ -215,7 +218,14 @@ def survey(
     if of_files is not None:
         catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
         series = of_files.series_option(series)
-    how: Any = {"access": access, "dtype": dtype, "series": series, "checksums": checksums}
+    # Conditions may leave out the rows that have no category.
+    how: Any = {
+        "access": access,
+        "dtype": dtype,
+        "series": series,
+        "checksums": checksums,
+        "checks_rows": not where,
+    }
     planned, predicted = _plan(catalog, said, layouts, roles, **how)
     if said is None and hidden:
         said = _as_planned(planned["train"]) | hidden
@@ -252,6 +262,7 @@ def survey(
         conditions=conditions or None,
         table_remarks=() if lines is None else lines.remarks,
         has_line_series=of_files is not None and of_files.parts is not None,
+        rows_without_line=None if lines is None else lines.rows_without_line(),
     )
 
 
@@ -344,6 +355,7 @@ def _plan(
     dtype: str | None,
     series: SeriesOption,
     checksums: ChecksumTable | None,
+    checks_rows: bool,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -369,6 +381,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            checks_rows=checks_rows,
             first_bytes=first_bytes_in(catalog, checksums, access),
         )
 

@@ -1,5 +1,7 @@
 """Tables whose lines speak of rows, by a key that each row has."""
 
+import itertools
+
 import h5py
 import numpy as np
 import pytest
@@ -164,3 +166,37 @@ def test_rows_and_lines_that_do_not_match(module, folder):
         module({"x": "x", "y": "table:label"}, *lines, key=("id", "ids"))
     with pytest.raises(OptionError, match=r"table.key matches single rows"):
         module({"x": "x"}, *lines, table={"series": "group"})
+
+
+def test_rows_without_a_line_are_left_out_if_asked(module, folder):
+    _, keys = folder
+    known = sorted(keys)[3:]
+    fields = {"x": "x", "y": "table:label", "k": Field("table:kind", categories=True)}
+    dm = module(fields, *lines_of(known), table={"on_missing": "skip"}, provenance=True)
+    got = batches(dm)
+    assert sorted(got["x"].tolist()) == known
+    assert torch.equal(got["y"], got["x"] + 0.5)
+    assert torch.equal(got["k"], got["x"] % 2)
+    assert keys[got["sample_id"].numpy()].tolist() == got["x"].tolist()  # ids are those of all rows
+    assert "Left out without a line in" in str(dm.summary())
+    assert "3 of 10 rows" in str(dm.summary())
+    dm = module(fields, *lines_of(known), table={"on_missing": "skip"}, samples=Windows(2))
+    windows = [x for name, own in (("a", keys[:6]), ("b", keys[6:])) for x in itertools.pairwise(own)]
+    expected = sorted([int(a), int(b)] for a, b in windows if a in known and b in known)
+    assert sorted(batches(dm)["x"].tolist()) == expected
+    split = {"val": 0.5, "test": None, "keep_together": "table:group"}
+    dm = module(fields, *lines_of(known), table={"on_missing": "skip"}, split=split, where={"k": ["even"]})
+    train, val = ({int(k) for k in batches(dm, stage)["x"]} for stage in ("train", "val"))
+    assert train | val == {k for k in known if k % 2 == 0}
+    assert not {k % 3 for k in train} & {k % 3 for k in val}
+
+
+def test_files_to_predict_need_no_keys(module, folder):
+    root, keys = folder
+    files = {"train": str(root / "a.h5"), "predict": str(root / "b.h5")}
+    dm = module({"x": "x", "y": "table:label"}, *lines_of(keys[:6]), files=files)
+    assert set(batches(dm, "predict")) == {"x"}
+    got = batches(dm)
+    assert torch.equal(got["y"], got["x"] + 0.5)
+    with pytest.raises(TableError, match="3 rows of 10 have no line"):
+        module({"x": "x", "y": "table:label"}, *lines_of(keys[:7]), files=files)

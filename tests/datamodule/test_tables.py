@@ -325,8 +325,23 @@ def test_lines_are_parts_of_named_series(tmp_path):
     got = batches(dm)
     assert got["x"].tolist() == [2, 3, 4, 5, 101, 102, 104]
     assert got["y"].tolist() == [6, 6, 6, 6, 5, 5, 7]
-    assert dm.locate(got["sample_id"])[-1][1:] == ("q/2", 0)
+    assert dm.locate(got["sample_id"])[-1][1:] == ("q/1", 0)
     dm.teardown()
+
+
+def test_a_series_without_lines(tmp_path):
+    write_series(tmp_path / "a.h5", ["p", "q"])
+    write(tmp_path, "s,a,b", "q,1,3", "r,2,6")
+    table = {"path": str(tmp_path / "t.csv"), "series": "s", "start": "a", "stop": "b"}
+    options = {"index_dir": str(tmp_path / "index")}
+    with pytest.raises(
+        TableError, match=r"1 series has no line: series 'p' of a.h5; 1 line speaks of no series: .*'r'"
+    ):
+        H5Dataset(str(tmp_path / "a.h5"), {"x": "data/*/x"}, table=table, **options)
+    table["on_missing"] = "skip"
+    dataset = H5Dataset(str(tmp_path / "a.h5"), {"x": "data/*/x"}, table=table, **options)
+    assert [one["x"].item() for one in dataset] == [101, 102]
+    dataset.close()
 
 
 def test_moved_lines_change_what_a_checkpoint_resumes(stretches):

@@ -51,7 +51,8 @@ def test_a_dataset_missing_in_one_file_names_the_file():
 
 def test_a_refused_dataset_says_why():
     assert message_of(UnsupportedFieldError, plan, Field("text")) == (
-        "field 'f': '/text' in /data/a.h5 holds text of variable length"
+        "field 'f': '/text' in /data/a.h5 holds text of variable length. Field('text', categories=True) delivers the "
+        "number of the category of each value"
     )
 
 
@@ -101,8 +102,8 @@ RAGGED = (
 
 
 ONE_LIST = (
-    "One code means different things: write all files with one list. "
-    "Field('species', decode='stored') delivers the stored numbers"
+    "One code means different things: Field('species', categories=True) gives each name one number in all files; "
+    "Field('species', decode='stored') delivers the stored numbers; or write all files with one list"
 )
 
 

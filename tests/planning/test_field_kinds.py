@@ -84,7 +84,8 @@ def test_an_attribute_has_a_value_for_each_file():
             UnsupportedFieldError,
             (
                 "field 'f': the attribute 'name' in /data/a.h5 is 'left', no tensor can hold it; "
-                "numbers can be fields, text can be used by split.keep_together='attr:NAME'"
+                "numbers can be fields, Field(attr='name', categories=True) delivers the number of the category of "
+                "text, and split.keep_together='attr:NAME' can use it"
             ),
         ),
     ],

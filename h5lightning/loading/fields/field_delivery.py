@@ -85,9 +85,9 @@ class FieldDelivery:
         """Whether it is to be normalised, and shift and scale are not known."""
         return self._normalized is not None and self._normalizer is None
 
-    def has_missing(self, array: Array) -> bool:
+    def has_missing(self, tensor: torch.Tensor) -> bool:
         """Whether a number represents a missing value, as far as the numbers themselves show it."""
-        return self._mask is not None and first_missing(array, self._mask) is not None
+        return self._mask is not None and first_missing(tensor.numpy(), self._mask) is not None
 
     def deliver(
         self,
@@ -160,11 +160,13 @@ class FieldDelivery:
                 "Trainer, load the state with dm.load_state_dict(), or use H5DataModule.load_from_checkpoint(path)"
             )
         array = tensor.numpy()
-        out = (
-            tensor if array.dtype == normalizer.dtype else self._buffer(array.shape, normalizer.dtype, layout)
-        )
+        if array.dtype == normalizer.dtype:
+            out, target = tensor, array
+        else:
+            out = self._buffer(array.shape, normalizer.dtype, layout)
+            target = out.numpy()
         try:
-            normalizer(array, out.numpy(), layout)
+            normalizer(array, target, layout)
         except LostValueError as error:
             place = error.place
             first = place[0] if layout is not None else place[0] * len(array) // max(1, array.size)

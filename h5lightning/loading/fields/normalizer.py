@@ -26,8 +26,9 @@ Array = npt.NDArray[Any]
 
 _BLOCK = 32 * 1024  # numbers: with their shifts and scales, they fit into the cache of a core
 _LEAST_RUN = 256  # neighbouring numbers with one shift and scale, from which on these are not repeated
+_MOST_SIZES = 16  # of batches whose blocks are kept
 _EXACT_IN_FLOAT32 = ("float32", "float16", "int16", "uint16", "int8", "uint8")
-_NEGLIGIBLE = 1e-8  # of the scale
+_NEGLIGIBLE = 1e-7  # of the scale
 _LARGEST, _SMALLEST = 1e30, 1e-30  # float32 computes with numbers between them
 
 
@@ -37,6 +38,15 @@ class _Block(NamedTuple):
     numbers: slice
     shape: tuple[int, ...]
     constants: slice
+
+
+class _Step(NamedTuple):
+    """What is done with a block: numbers of a shape are subtracted and multiplied."""
+
+    numbers: slice
+    shape: tuple[int, ...]
+    subtracted: list[Array]
+    factor: Array
 
 
 class Normalizer:
@@ -130,29 +140,46 @@ class _Pattern:
         else:
             self._constants = [one.reshape(-1, 1) for one in self._constants]
 
+        self._steps: dict[int, list[_Step]] = {}  # by how many numbers there are
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_steps": {}}
+
     def apply(self, values: Array, out: Array, offset: int = 0) -> None:
         """Normalise numbers, ``(N,)``; see `Normalizer`. ``offset`` is the position of the first one, for errors."""
         computed = self._computed
         scratch = None if out.dtype == computed else np.empty(min(values.size, _BLOCK), computed)
+        is_converted = values.dtype != computed
         with np.errstate(over="raise", under="ignore", invalid="ignore"):
-            for block in self._blocks(values.size):
-                numbers = values[block.numbers].reshape(block.shape)
-                target = out[block.numbers].reshape(block.shape)
-                work = target if scratch is None else scratch[: numbers.size].reshape(block.shape)
-                first, *others, factor = [one[block.constants] for one in self._constants]
+            for where, shape, subtracted, factor in self._steps_of(values.size):
+                numbers = values[where].reshape(shape)
+                target = out[where].reshape(shape)
+                work = target if scratch is None else scratch[: numbers.size].reshape(shape)
                 try:
-                    if numbers.dtype != computed:
+                    if is_converted:
                         np.copyto(work, numbers)
                         numbers = work
-                    np.subtract(numbers, first, work)
-                    for other in others:
-                        np.subtract(work, other, work)
+                    for one in subtracted:
+                        numbers = np.subtract(numbers, one, work)
                     np.multiply(work, factor, work)
-                    if work is not target:
+                    if scratch is not None:
                         np.copyto(target, work, casting="same_kind")
                 except FloatingPointError:
-                    place = _first_lost(values[block.numbers], work.ravel(), out.dtype)
-                    raise LostValueError((offset + block.numbers.start + place,)) from None
+                    place = _first_lost(values[where], work.ravel(), out.dtype)
+                    raise LostValueError((offset + where.start + place,)) from None
+
+    def _steps_of(self, total: int) -> list[_Step]:
+        """What is done with so many numbers; batches have one size, but for the last one."""
+        steps = self._steps.get(total)
+        if steps is None:
+            steps = []
+            for block in self._blocks(total):
+                *subtracted, factor = [one[block.constants] for one in self._constants]
+                steps.append(_Step(block.numbers, block.shape, subtracted, factor))
+            if len(self._steps) >= _MOST_SIZES:
+                self._steps = {}
+            self._steps[total] = steps
+        return steps
 
     def _blocks(self, total: int) -> Iterator[_Block]:
         if self._run == 1:

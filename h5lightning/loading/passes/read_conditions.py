@@ -55,9 +55,12 @@ def with_conditions(
         BadFileError: a file cannot be read.
     """
     conditions = survey.conditions
-    if conditions is None:
+    if conditions is None and survey.rows_without_line is None:
         return survey
     rows, every, options = _Rows(survey), np.arange(len(survey.catalog)), PassOptions(access, reader)
+    if conditions is None:
+        rows.leave_out_without_line()
+        return replace(survey, sections=survey.sections.with_filter(rows.filter()))
     stored = conditions.of_plans(_is_of_files)
     if stored.plans or stored.predicted:
         digests = [bytes(one) for one in file_digests(survey.catalog, rows.index, None, every)]
@@ -72,6 +75,7 @@ def with_conditions(
             store.save({digest: rows.of_file(number) for number, digest in enumerate(digests)})
     others = conditions.of_plans(lambda plan: not _is_of_files(plan))
     rows.read(others, every, options, progress=progress)
+    rows.leave_out_without_line()
     return replace(survey, sections=survey.sections.with_filter(rows.filter()))
 
 
@@ -138,6 +142,14 @@ class _Rows:
             tests = {plan.key: RowTest.of(key, conditions.where[key], plan) for key, plan in plans.items()}
             if len(own) and plans:
                 self._read(list(plans.values()), tests, own, options, progress=progress)
+
+    def leave_out_without_line(self) -> None:
+        """Leave out the rows that have no line in the table, if there are such rows."""
+        lacking = self._survey.rows_without_line
+        if lacking is not None:
+            rows = np.flatnonzero(lacking.bools())
+            series = self._plain.first_id.searchsorted(rows, side="right") - 1
+            self._is_left_out[rows + (self.index.first_id - self._plain.first_id)[series]] = True
 
     def filter(self) -> RowFilter:
         """The rows that are left out, for the index of samples."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array, flat_positions
+from h5lightning.core.bits import Bits
 from h5lightning.core.formatting import counted, listed
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import TableError
@@ -15,6 +16,7 @@ from h5lightning.options import Table
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.value_list import Value, ValueList
+from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.tables.match_files import FileLines
 from h5lightning.planning.tables.table_lines import Column, TableLines
 
@@ -41,6 +43,11 @@ class RowLines(Frozen):
     line_of: Int64Array
     lacking: Int64Array
 
+    @property
+    def any_line(self) -> int:
+        """A line that a row has."""
+        return int(self.line_of.max(initial=0))
+
     def of_unit(self, unit: int) -> Int64Array:
         """The line of each row of a unit, -1 for none, ``(rows,)``."""
         codes = self.keys.rows_of(unit)
@@ -57,6 +64,18 @@ class RowLines(Frozen):
             self.line_of[flat_positions(self.first[units], np.where(self.keys.has_rows[units], counts, 0))]
         ] = True
         return np.flatnonzero(is_used[:-1])
+
+    def without_line(self, index: SampleIndex) -> Bits:
+        """The rows without a line in units that must have lines, numbered over the rows of all series of an index."""
+        ends = np.cumsum(index.series_rows)
+        found = np.zeros(int(index.series_rows.sum()), np.bool_)
+        for unit in np.flatnonzero(self.lacking).tolist():
+            is_lacking = self.of_unit(unit) < 0
+            for series in range(*index.units.searchsorted([unit, unit + 1]).tolist()):
+                rows, end = int(index.series_rows[series]), int(ends[series])
+                start = 0 if index.series_start is None else int(index.series_start[series])
+                found[end - rows : end] = is_lacking[start : start + rows]
+        return Bits.of_bools(found)
 
 
 def match_rows(

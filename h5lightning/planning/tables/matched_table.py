@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.core.bits import Bits
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.options import Field
@@ -57,6 +58,10 @@ class MatchedTable(ABC, Frozen):
     @abstractmethod
     def labels(self) -> Labels | None:
         """The value that keeps series or rows together, if a column says it."""
+
+    def rows_without_line(self) -> Bits | None:
+        """The rows without a line, which are left out, numbered over the rows of all series; None if there is none."""
+        return None
 
     def planned(
         self,
@@ -157,7 +162,14 @@ class RowsOfTable(MatchedTable):
     def labels(self) -> RowValues | None:
         """See `MatchedTable.labels`."""
         name = self.label_column
-        return None if name is None else values_of_rows(self.rows, self.rows.lines.columns[name].texts)
+        if name is None:
+            return None
+        # No sample has a row without a line, so that it may be in any group: that of its neighbour.
+        return values_of_rows(self.rows, self.rows.lines.columns[name].texts, is_filled=True)
+
+    def rows_without_line(self) -> Bits | None:
+        """See `MatchedTable.rows_without_line`."""
+        return self.rows.without_line(self.index) if self.rows.lacking.any() else None
 
 
 class _SeriesColumns(Columns):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.options import Field, Samples, SingleField
 from h5lightning.planning.catalog.catalog import Catalog
@@ -122,7 +122,8 @@ class RowColumns(Frozen):
     ) -> RowField:
         """The plan of one column."""
         found, keys, line_of = self.found[key], self.rows.keys, self.rows.line_of
-        nothing = np.full(1, 0 if found.names is None else -1, found.values.dtype)
+        # No sample has a row without a line; what looks at all rows finds a value that is no error.
+        nothing = found.values[self.rows.any_line, place] if found.names is not None else 0
         values = np.append(found.values[:, place], nothing)[line_of]
         rows = rows_of_samples(compared, key, field, samples, lengths, 0)
         shape = SampleShape(() if rows.steps is None else (rows.count,), (), None, rows.mean)
@@ -144,27 +145,27 @@ class RowColumns(Frozen):
         return RowField(**options) if rows.runs is None else RunField(**options, runs=rows.runs)
 
 
-def values_of_rows(rows: RowLines, texts: list[str | None]) -> RowValues:
+def values_of_rows(rows: RowLines, texts: list[str | None], *, is_filled: bool = False) -> RowValues:
     """The text of the line of each row; missing where it is None, or where the row has no line.
 
     Args:
         rows: the line of each row.
         texts: a text for each line.
+        is_filled: give rows without a line the text of a row near them in their file.
     """
     keys, distinct = rows.keys, ValueList.of_texts(text for text in texts if text is not None)
     number_of = {text: number for number, text in enumerate(distinct)}
     of_lines = np.asarray([*(-1 if text is None else number_of[str(text)] for text in texts), -1], np.int64)
-    of_keys = np.append(of_lines[rows.line_of], -1)
     kind = code_type(len(distinct))
     found = [np.zeros(0, kind)]
     columns, first = np.unique(keys.column_of, return_index=True)
     if len(columns) != len(keys.rows):
         raise ValueError(f"{len(keys.rows)} columns of keys, {len(columns)} of which belong to a unit")
     for unit in first.tolist():
-        codes = keys.rows_of(unit)
-        if codes is not None:
-            flat = codes.reshape(-1).astype(np.int64)
-            found.append(np.where(flat < 0, -1, of_keys[flat + rows.first[unit]]).astype(kind))
+        if keys.has_rows[unit]:
+            lines = rows.of_unit(unit)
+            lines = lines[_nearest(lines >= 0)] if is_filled and len(lines) else lines
+            found.append(of_lines[lines].astype(kind))
     one = RowValues.of_unit(distinct, None)
     return replace(
         one,
@@ -176,6 +177,12 @@ def values_of_rows(rows: RowLines, texts: list[str | None]) -> RowValues:
         problems=keys.problems,
         codes=np.concatenate(found),
     )
+
+
+def _nearest(has_value: BoolArray) -> Int64Array:
+    """For each row, the last one before it that has a value; the first one, where there is none before it."""
+    before = np.maximum.accumulate(np.where(has_value, np.arange(len(has_value)), -1))
+    return np.where(before < 0, int(np.argmax(has_value)), before)
 
 
 def _parts(field: Field) -> list[SingleField]:

@@ -10,7 +10,7 @@ import numpy as np
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.formatting import counted, listed
 from h5lightning.core.frozen import Frozen
-from h5lightning.errors import OptionError, TableError
+from h5lightning.errors import TableError
 from h5lightning.options import Field, Table
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -18,7 +18,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.series.kept_series import with_series
 from h5lightning.planning.tables.line_series import LineSeries, check_line_rows, with_line_series
 from h5lightning.planning.tables.match_files import FileLines, match_files
-from h5lightning.planning.tables.match_rows import match_rows
+from h5lightning.planning.tables.match_rows import RowLines, match_rows
 from h5lightning.planning.tables.match_series import SeriesLines, match_series
 from h5lightning.planning.tables.matched_table import MatchedTable, RowsOfTable, SeriesOfTable
 from h5lightning.planning.tables.table_lines import TableLines
@@ -152,27 +152,30 @@ class FilesOfTable(Frozen):
         units = np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)
         if found.lines_of(units[1]).size:  # then all of them must have lines
             found = match_rows(self.files, table, catalog, keys, rows, np.ones_like(is_labelled))
-        if found.lacking.any():
-            raise OptionError(
-                f"table.on_missing='skip' with table.key={table.key!r} is not available yet: "
-                f"{counted(int(found.lacking.sum()), 'row')} have no line"
-            )
-        alone = np.setdiff1d(np.arange(len(used.lines)), found.line_of)
-        noun = used.lines.noun
-        remark = (
-            f"{counted(alone.size, noun)} of {len(used.lines):,} in {used.lines.path} without a row here: "
-            f"{used.lines.named(alone, table.key_column)}"
-        )
         return RowsOfTable(
             index=index,
             fields=used.fields,
             given_column=used.given,
             label_column=used.label,
-            remarks=(remark,) if alone.size else (),
+            remarks=tuple(self._row_remarks(found, rows)),
             catalog=catalog,
             rows=found,
             units=units,
         )
+
+    def _row_remarks(self, found: RowLines, rows: Int64Array) -> Iterator[str]:
+        lines = self.used.lines
+        alone = np.setdiff1d(np.arange(len(lines)), found.line_of)
+        if alone.size:
+            yield (
+                f"{counted(alone.size, lines.noun)} of {len(lines):,} in {lines.path} without a row here: "
+                f"{lines.named(alone, self.used.table.key_column)}"
+            )
+        if found.lacking.any():
+            yield (
+                f"Left out without a {lines.noun} in {lines.path}: {int(found.lacking.sum()):,} of "
+                f"{counted(int(rows.sum()), 'row')}"
+            )
 
     def _remarks(self, series: SeriesLines, index: SampleIndex, is_lacking: BoolArray) -> Iterator[str]:
         lines, column = self.used.lines, self.used.table.series or self.files.column

@@ -60,8 +60,8 @@ def element_type(tid: h5t.TypeID) -> ElementType:
         return _decoded(tid.encode())
     if kind == h5t.STRING:
         return _string(tid)
-    if kind in (h5t.OPAQUE, h5t.VLEN):
-        return dataclasses.replace(_REFUSED[kind], raw=_raw_type(tid))
+    if kind in (h5t.OPAQUE, h5t.VLEN) and (raw := _raw_type(tid)):
+        return dataclasses.replace(_BYTES if kind == h5t.VLEN else _REFUSED[kind], raw=raw)
     return _REFUSED.get(kind, _refused("unknown", "holds elements of an unknown type"))
 
 
@@ -272,6 +272,12 @@ _REFUSED = {
     h5t.OPAQUE: _refused("opaque", "holds opaque bytes, such as NumPy dates: store them as integers"),
     h5t.TIME: _refused("time", "holds HDF5 times, which NumPy cannot represent: store them as integers"),
 }
+
+_BYTES = _refused(
+    VARIABLE_LENGTH,
+    "holds bytes of variable length: Field(path, decode='image') if they are JPEG or PNG images, decode='bytes' for a "
+    "list of them",
+)
 
 _COMPLEX_OF = {"<f4": "<c8", ">f4": ">c8", "<f8": "<c16", ">f8": ">c16"}
 

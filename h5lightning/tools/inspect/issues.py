@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import bytes_text, counted, listed
+from h5lightning.options import Field
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.series_borders import evidence_text, series_option
@@ -183,11 +185,20 @@ def _different_rows(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
         text = f"'/{dataset.path}' {difference} as in most files, {where_text(variant.files, names)}"
         if " has categories " in f" {difference}":
             kind = "categories"
-            text += ": the same code has different meanings. Write all files with one list of categories"
+            text += (
+                f": the same code has different meanings. {_with_categories(dataset, difference)} gives each name one "
+                "number in all files; or write all files with one list of categories"
+            )
         else:
             kind = "different rows"
             text += _dtype_remedy(dataset, variant.schema)
         yield Issue.of(dataset, kind, "problem", text, variant.files.size)
+
+
+def _with_categories(dataset: DatasetSummary, difference: str) -> str:
+    """The field that delivers the numbers of categories; ``difference`` may name a column."""
+    column = re.match(r"has a column '(.*)' that ", difference)
+    return Field(dataset.path, member=column[1] if column else None, categories=True).text()
 
 
 def _dtype_remedy(dataset: DatasetSummary, schema: DatasetSchema) -> str:

@@ -106,12 +106,21 @@ def _named_fields(
     with_rows = [
         (key, field)
         for key, field in single_fields(with_axes(fields, samples, series))
-        if field.attr is None and not field.constant
+        if field.attr is None and not field.constant and not _is_in_memory(field)
     ]
     stored = [stored for key, field in with_rows for stored in _named_field(catalog, key, field, samples)]
     if not stored:
-        raise FieldError("all fields are attributes or constants: at least one must have rows")
+        raise FieldError(
+            "all fields are attributes or constants, or lie in memory: at least one must have rows"
+        )
     return StoredFields(tuple(stored), samples, series)
+
+
+def _is_in_memory(field: Field) -> bool:
+    """Whether the scan keeps the rows of a field with categories, so that training reads none."""
+    if not isinstance(field.categories, tuple):
+        return field.categories is True
+    return isinstance(field.categories[0], str)
 
 
 def _named_field(catalog: Catalog, key: str, field: SingleField, samples: Samples) -> list[FieldStorage]:

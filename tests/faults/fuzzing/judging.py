@@ -18,12 +18,14 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.encoded_field import EncodedField
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.checksums.make_checksums import _checksums_of
 from h5lightning.storage.checksums.verify_files import verify_before_a_run
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.hdf5.file_checks import stamp
+from h5lightning.storage.readers.heap.encoded_bytes import encoded_bytes
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 from h5lightning.storage.scanning import ScanRequest, scan_file
@@ -91,7 +93,9 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
         if verify:
             for skipped in verify_before_a_run(catalog.take(np.ones(1, np.int64)), checksums, progress=False):
                 raise ChecksumError(skipped.reason)
-        fields = plan_fields(catalog, expected.fields, Rows())
+        fields = plan_fields(
+            catalog, expected.fields, Rows(), first_bytes=lambda _, __, ___, units: [b"any"] * len(units)
+        )
         rows = int(fields.rows[1])
         known = ScannedFiles(catalog, checksums)
         with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), scanned_files=known) as pool:
@@ -106,12 +110,24 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
 
 
 def _read(reader: Reader, path: str, plan: FieldPlan, rows: int) -> npt.NDArray[Any]:
-    source = DatasetColumn(plan.path, plan.member, plan.stored, plan.row_shape)
     # Not in vast amounts: a file that promises too many rows is wrong for that alone.
     wanted = np.arange(min(rows, 1000))[::-1].copy()
+    if isinstance(plan, EncodedField):
+        return _read_bytes(reader, path, plan, wanted)
+    source = DatasetColumn(plan.path, plan.member, plan.stored, plan.row_shape)
     out = np.zeros((len(wanted), *plan.row_shape), np.dtype(plan.stored).newbyteorder("="))
     reader.read_rows(path, source, wanted, out)
     return out[::-1] if rows <= 1000 else np.zeros(rows)
+
+
+def _read_bytes(reader: Reader, path: str, plan: EncodedField, wanted: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    form = plan.encoded.forms[int(plan.encoded.forms_in(np.ones(1, np.int64))[0])]
+    out = np.zeros((len(wanted), *form.row_shape), form.dtype)
+    reader.read_rows(path, DatasetColumn(plan.path, None, form.dtype, form.row_shape), wanted, out)
+    found = encoded_bytes(
+        reader.pool, [path], wanted * 0, form, out, lambda row: f"row {row} of {path}", most_bytes=CACHE_BYTES
+    )
+    return np.asarray(found, object)[::-1]
 
 
 def _alone(path: str, expected: Expected) -> str:
@@ -122,6 +138,8 @@ def _alone(path: str, expected: Expected) -> str:
 def _plainly(file: h5py.File, field: Field) -> npt.NDArray[Any]:
     dataset = file[field.path]
     found: npt.NDArray[Any] = dataset[:] if field.member is None else dataset[field.member]
+    if field.decode == "bytes":
+        return np.asarray([value.tobytes() for value in found], object)
     return found
 
 
@@ -132,7 +150,7 @@ def _difference(found: Mapping[str, npt.NDArray[Any]], expected: Expected) -> st
             return f"{key}: shape {found[key].shape}, expected {values.shape}"
         if not np.array_equal(found[key], values):
             place = tuple(np.argwhere(found[key] != values)[0].tolist())
-            return f"{key}: {found[key][place]} at {place}, expected {values[place]}"
+            return f"{key}: {found[key][place]!s:.40} at {place}, expected {values[place]!s:.40}"
     return ""
 
 

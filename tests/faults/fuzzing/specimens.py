@@ -98,6 +98,18 @@ def crowd(file: h5py.File) -> None:
     file["y"] = np.arange(ROWS)
 
 
+def variable(**options: Any) -> Callable[[h5py.File], None]:
+    """Bytes of variable length, as images are stored."""
+
+    def fill(file: h5py.File) -> None:
+        dataset = file.create_dataset("x", (ROWS,), h5py.vlen_dtype("u1"), **options)
+        for row in range(ROWS):
+            dataset[row] = np.arange(row * row * 3 % 1_000, dtype="u1") + row
+        file.create_dataset("y", data=np.arange(ROWS, dtype="<i4"))
+
+    return fill
+
+
 def enumeration(file: h5py.File) -> None:
     """Categories, and booleans."""
     kinds = h5py.enum_dtype({"CAT": 0, "DOG": 1, "EEL": 2}, basetype="<i2")
@@ -112,6 +124,7 @@ def filtered(number: int, settings: tuple[int, ...] = (), dtype: str = "<f4") ->
 
 _CELL = Field("a/b/07/x")
 _COLUMN = {"x": Field("x", member="d"), "b": Field("x", member="b"), "y": Field("y")}
+_ENCODED = {"x": Field("x", decode="bytes"), "y": Field("y")}
 _GZIP: dict[str, Any] = {"chunks": _CHUNKS, "compression": "gzip"}
 _ALL_THREE: dict[str, Any] = {**_GZIP, "shuffle": True, "fletcher32": True}
 _SUMMED: dict[str, Any] = {"chunks": _CHUNKS, "fletcher32": True}
@@ -149,6 +162,14 @@ _BUILT_IN = (
         table(chunks=(16,), compression="gzip"),
         fields=_COLUMN,
         is_checked=True,
+    ),
+    Specimen("bytes-earliest", "earliest", variable(), fields=_ENCODED),
+    Specimen(
+        "bytes-gzip-userblock-latest",
+        "latest",
+        variable(chunks=(16,), compression="gzip"),
+        fields=_ENCODED,
+        userblock=512,
     ),
     Specimen("complex-earliest", "earliest", plain("<c8", chunks=_CHUNKS)),
     Specimen("enumeration-latest", "latest", enumeration),
