@@ -232,7 +232,7 @@ class RowBlocks:
             if starts is not None:
                 is_border[inner] |= starts[before] + index.series_rows[before] != starts[after]
             between = between[is_border]
-        if len(between):
+        if len(between) and len(firsts):
             cuts = np.unique(np.concatenate([firsts, ends, between]))
             which = firsts.searchsorted(cuts[:-1], side="right") - 1
             is_inside = (which >= 0) & (cuts[:-1] < ends[np.maximum(which, 0)])
@@ -242,7 +242,8 @@ class RowBlocks:
     def _selected(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
         """The ranges of rows of which all, or some, are selected."""
         if self.selection is None:
-            return np.asarray([start]), np.asarray([stop])
+            ends = np.asarray([stop] if start < stop else [], np.int64)
+            return np.asarray([start] if start < stop else [], np.int64), ends
         ranges = self.selection.ranges
         low = int(ranges.stops.searchsorted(start, side="right"))
         high = int(ranges.starts.searchsorted(stop, side="left"))
