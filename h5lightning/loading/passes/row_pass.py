@@ -157,7 +157,7 @@ def _row_bytes(part: RowField) -> int:
     stored = np.dtype(part.stored).itemsize
     if is_by_entry(part):
         return max(1, int(part.mean_numbers * stored))
-    return part.row_bytes
+    return max(part.row_bytes, part.decoded_row_bytes)
 
 
 def _other_axes(part: FieldPlan) -> bool:
