@@ -47,11 +47,10 @@ def test_all_elements_of_a_row_must_fulfil_a_condition(data, dtype, shape):
     def rounded(value):
         return value if value is None or kind != "f" else float(np.dtype(dtype).type(value))
 
-    in_range = every(
-        lambda one: (
-            (low is None or one >= rounded(low)) and (below is None or one < rounded(below)) and one == one
-        )
-    )
+    def inside(one):
+        return (low is None or one >= rounded(low)) and (below is None or one < rounded(below))
+
+    in_range = every(lambda one: inside(one) and not np.isnan(one))
     assert RowTest.of("x", Range(low, below), plan())(values).tolist() == in_range
     assert RowTest.of("x", listed, plan())(values).tolist() == every(
         lambda one: one in [rounded(v) for v in listed]
@@ -70,13 +69,13 @@ def test_categories_are_compared_by_their_values():
     for condition, expected in (
         (Range(0), [1, 2]),
         ([4.0, -3], [0, 2]),
-        ([True and 4], [2]),
+        ([4], [2]),
         ("finite", [0, 1, 2]),
     ):
         found = RowTest.of("x", condition, plan(names))(numbers)
         assert np.flatnonzero(found).tolist() == expected
     assert RowTest.of("x", ["b"], plan(("a", "b")))(numbers).tolist() == [False, True, False, False, False]
-    with pytest.raises(OptionError, match=r"where\.x: no file has the value 'bb'; did you mean 'b'"):
+    with pytest.raises(OptionError, match=r"where\.x: no file has the value 'bb'; did you mean 'bbb'"):
         RowTest.of("x", ["bb"], plan(("a", "bbb", "b")))
 
 
