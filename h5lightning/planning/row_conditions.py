@@ -17,6 +17,7 @@ from h5lightning.options.checks import did_you_mean
 from h5lightning.options.coerce import coerce_fields
 from h5lightning.options.samples import StageSamples
 from h5lightning.options.where import Condition, Range, Where
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import FieldPlan, Fields, PaddingField
 from h5lightning.planning.ragged_fields import DerivedField
 
@@ -75,7 +76,8 @@ def _plans_of(where: Where, fields: Fields, *, may_lack: bool = False) -> dict[s
             )
         if plan is None and not may_lack:
             raise OptionError(f"where.{key}: there is no such field{did_you_mean(key, by_key)}")
-    return {key: plan for key, plan in found.items() if plan is not None}
+    # A row without a category fulfils no condition, and its number may be that of a category.
+    return {key: plan.marking_unknown() for key, plan in found.items() if plan is not None}
 
 
 def condition_fields(
@@ -159,6 +161,10 @@ class RowTest(Frozen):
             OptionError: a condition that the values of the field cannot fulfil.
         """
         names = plan.spec.classes
+        if plan.spec.dtype == BYTES:
+            raise OptionError(
+                f"where.{key}: {plan.title} is delivered as bytes: name a field of numbers or text"
+            )
         if names is not None:
             return cls(
                 key, condition, _test_of_names(key, condition, names, is_listed=plan.key.startswith(_START))

@@ -257,6 +257,46 @@ def test_masks_with_many_numbers_in_a_row_are_mapped_when_they_are_read(tmp_path
     dataset.close()
 
 
+def test_rows_of_an_index_constants_of_any_length_and_masks(tmp_path):
+    words = (["a", "b", "c", "a", "d"], ["b", "a", "d", "d"])
+    for number, own in enumerate(words):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = np.zeros(3)
+            file.create_dataset("words", data=own, dtype=VLEN)
+            file["ends"] = [2, 3, len(own)]
+            group = file.create_group("count")
+            group.attrs["encoding-type"], group.attrs["encoding-version"] = "nullable-integer", "0.1.0"
+            group["values"], group["mask"] = [1, 2, 3], [False, True, False]
+    fields = {
+        "x": "x",
+        "entry": Field("words", index="ends", categories=True, ragged="list"),
+        "all": Field("words", constant=True, categories=["d", "c", "b", "a"], ragged="list"),
+        "count": Field("count", categories=True, unknown=-1),
+    }
+    batch = every(H5Dataset(f"{tmp_path}/*.h5", fields))
+    entries = [own[a:b] for own in words for a, b in ((0, 2), (2, 3), (3, len(own)))]
+    assert [one.tolist() for one in batch["entry"]] == [
+        ["abcd".index(word) for word in own] for own in entries
+    ]
+    assert [one.tolist() for one in batch["all"]] == [
+        ["dcba".index(word) for word in own] for own in words for _ in range(3)
+    ]
+    assert batch["count"].tolist() == [0, -1, 1] * 2
+
+
+def test_letters_of_netcdf_are_words(tmp_path):
+    netcdf = pytest.importorskip("netCDF4")
+    with netcdf.Dataset(tmp_path / "a.nc", "w") as file:
+        file.createDimension("t", 3)
+        file.createDimension("letters", 4)
+        letters = netcdf.stringtochar(np.asarray(["ab", "cde", "ab"], "S4"))
+        file.createVariable("name", "S1", ("t", "letters"))[:] = letters
+        file.createVariable("x", "f4", ("t",))[:] = 0
+    dataset = H5Dataset(str(tmp_path / "a.nc"), {"x": "x", "name": Field("name", categories=True)})
+    assert dataset.field_spec["name"].classes == ("ab", "cde")
+    assert every(dataset)["name"].tolist() == [0, 1, 0]
+
+
 def test_copies_and_workers_have_the_same_categories(files):
     dataset = H5Dataset(f"{files[0]}/*.h5", {"x": "x", "y": Field("cell", categories=True)})
     expected = dataset.read_batch([0, 9, 19])["y"].tolist()
