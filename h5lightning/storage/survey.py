@@ -204,7 +204,7 @@ def survey(
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
     request = with_fields(request, with_axes(hidden, layouts.train, series), table)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    catalog = with_group_columns(build.catalog, request.kept_values)
     checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:

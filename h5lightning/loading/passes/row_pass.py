@@ -146,6 +146,7 @@ def _row_blocks(
         piece_rows=max(1, _PIECE_BYTES // row_bytes),
         block_rows=block_rows,
         crosses_series=is_plain,
+        is_by_entry=any(is_by_entry(part) for part in rows),
         keeps_units=len(rows) < len(singles)
         or any(part.ragged is not None or is_by_entry(part) or _other_axes(part) for part in rows),
     )
@@ -156,7 +157,7 @@ def _row_bytes(part: RowField) -> int:
     stored = np.dtype(part.stored).itemsize
     if is_by_entry(part):
         return max(1, int(part.mean_numbers * stored))
-    return part.row_bytes
+    return max(part.row_bytes, part.decoded_row_bytes)
 
 
 def _other_axes(part: FieldPlan) -> bool:

@@ -19,6 +19,7 @@ from h5lightning.storage.scanning.conventions.bookkeeping import (
     sparse_format,
     sparse_refusal,
 )
+from h5lightning.storage.scanning.conventions.cells import cells_shape, holds_cells
 from h5lightning.storage.scanning.conventions.letters import holds_words
 from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.storage.scanning.metadata_values import ValueReader
@@ -94,6 +95,8 @@ def describe_dataset(
     vocabulary = vocabulary_of(dataset) if may_have_names else Vocabulary(element.categories)
     if shape is not None and holds_words(dataset):
         shape, chunks, raw = shape[:-1], chunks and chunks[:-1], ""
+    elif shape is not None and holds_cells(dataset):
+        shape, chunks = cells_shape(shape), None
     return DatasetSchema(
         path=dataset.path,
         dtype=element.dtype,

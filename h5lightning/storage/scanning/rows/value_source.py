@@ -18,6 +18,7 @@ from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import filter_problem
 from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal, sparse_refusal
+from h5lightning.storage.scanning.conventions.cells import holds_cells
 from h5lightning.storage.scanning.conventions.encodings import (
     encoding_of,
     encoding_with_sources,
@@ -71,7 +72,7 @@ class ValueSource:
     @property
     def is_known_without_rows(self) -> bool:
         """Whether stored numbers mean what they mean without the scan reading the rows."""
-        return not self.is_group and self.column.text is None and self.table is None
+        return not self.is_group and not self.column.is_text and self.table is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,17 @@ def _source(dataset: ScannedDataset, column: str | None, file: ValueFile, *, is_
     path, info = dataset.path, dataset.info
     name = f"'/{path}'" if column is None else f"'/{path}[{column}]'"
     of_netcdf = is_of_netcdf(dataset)
+    if column is None and holds_cells(dataset):
+        return ValueSource(
+            name, StoredColumn(info, None, None, is_words=False, reader=file.reader, is_cells=True)
+        )
     try:
         stored = column_of(info, column, file.reader, is_words=column is None and holds_words(dataset))
     except NoValuesError as error:
         raise NoValuesError(f"'/{path}' {error}") from None
     found = mask_beside(dataset) if dataset.name == _VALUES and dataset.group else None
     mask = None if found is None else found[0]
-    if stored.text is not None:
+    if stored.is_text:
         return ValueSource(name, stored, mask=mask, is_group=is_group)
     if (table := name_table(dataset, column or "")) is not None:
         beside = ScannedDataset(file.fid, "", DatasetInfo.of(table.did), file.reader)
