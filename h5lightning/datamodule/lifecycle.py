@@ -245,8 +245,9 @@ class DataLifecycle:
             self._restored = replace(self._restored, position=None)
         if self._window.begin_fit():
             self._order = None
-        is_other_seed, are_other_classes = self._seed.begin_fit(), self._classes.begin_fit()
-        if self._data is not None and (is_other_seed or are_other_classes):
+        is_other_seed = self._seed.begin_fit()
+        self._classes.begin_fit()
+        if is_other_seed or self._are_other_classes():
             self._prepare_again()
         if self._statistics.begin_fit() and self._data is not None:
             self._normalize()
@@ -257,7 +258,8 @@ class DataLifecycle:
         if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
         is_other_seed = self._seed.take_over(saved.record.seed, is_kept=saved.is_own)
-        if self._classes.take_over(saved.record.classes, is_kept=saved.is_own) or is_other_seed:
+        self._classes.take_over(saved.record.classes, is_kept=saved.is_own)
+        if is_other_seed or self._are_other_classes():
             self._prepare_again()
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
             self._normalize()
@@ -267,6 +269,13 @@ class DataLifecycle:
         position = saved.position_in(self._record(), on_other_data=self._options.on_other_data)
         if position is not None:
             self.tracker.resume(position)
+
+    def _are_other_classes(self) -> bool:
+        """Whether other categories count now than those of the prepared data."""
+        survey, data = self._survey, self._data
+        return (
+            survey is not None and data is not None and self._classes.are_others(survey, data.survey.fields)
+        )
 
     def _record(self) -> RunRecord:
         data, options = self.data, self._options

@@ -21,6 +21,7 @@ __all__ = [
     "EncodedField",
     "EncodedRunField",
     "FirstBytes",
+    "differs_by_row",
     "encoded_of",
     "size_remedy",
     "size_text",
@@ -144,6 +145,12 @@ class EncodedRunField(RunField):
 
 # The key of a field, the field, how its bytes are stored, and units → the bytes of the first entry of each unit.
 FirstBytes = Callable[[str, SingleField, Encoded, Int64Array], Sequence[bytes]]
+
+
+def differs_by_row(plan: FieldPlan) -> bool:
+    """Whether the rows of one file may have different shapes."""
+    encoded = encoded_of(plan)
+    return encoded is not None and encoded.is_decoded and encoded.size is None
 
 
 def size_text(size: tuple[int, int]) -> str:

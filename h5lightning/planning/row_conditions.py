@@ -17,6 +17,7 @@ from h5lightning.options.checks import did_you_mean
 from h5lightning.options.coerce import coerce_fields
 from h5lightning.options.samples import StageSamples
 from h5lightning.options.where import Condition, Range, Where
+from h5lightning.planning.encoded_field import BYTES
 from h5lightning.planning.fields import FieldPlan, Fields, PaddingField
 from h5lightning.planning.ragged_fields import DerivedField
 
@@ -160,6 +161,10 @@ class RowTest(Frozen):
             OptionError: a condition that the values of the field cannot fulfil.
         """
         names = plan.spec.classes
+        if plan.spec.dtype == BYTES:
+            raise OptionError(
+                f"where.{key}: {plan.title} is delivered as bytes: name a field of numbers or text"
+            )
         if names is not None:
             return cls(
                 key, condition, _test_of_names(key, condition, names, is_listed=plan.key.startswith(_START))

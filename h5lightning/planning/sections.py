@@ -17,6 +17,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.file_runs import run_reach
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import Location, SampleIndex
+from h5lightning.planning.passes.rows_of_field import is_by_entry
 from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.row_filter import RowFilter
 from h5lightning.planning.selection import Selection
@@ -100,7 +101,8 @@ class Sections(Frozen):
         for section in self.of_stage.values():
             index = section.index
             if id(index) not in made:
-                fields = section.fields.row_fields
+                # An entry of an index is one row, whatever its length.
+                fields = tuple(field for field in section.fields.row_fields if not is_by_entry(field))
                 made[id(index)] = replace(index, filter=replace(rows, fields=fields))
             sections.setdefault(id(section), Section(made[id(index)], section.fields))
         of_stage = {stage: sections[id(section)] for stage, section in self.of_stage.items()}

@@ -118,6 +118,23 @@ def test_whole_series(episodes, opened):
     assert np.array_equal(images["x"][0].numpy(), expected[rows.numpy()])
 
 
+def test_windows_cross_joined_files(episodes, opened):
+    files, values, expected = episodes
+    joined = {"series": Series(join_files=True), "samples": Windows(4)}
+    fields = {
+        "x": Field("images/variable", decode="image"),
+        "raw": Field("images/variable-gzip", decode="bytes"),
+    }
+    dataset = opened(files, fields, **joined)
+    assert len(dataset) == 17
+    batch = dataset.read_batch([5, 14])
+    assert np.array_equal(batch["x"].numpy(), expected[[[5, 6, 7, 8], [14, 15, 16, 17]]])
+    assert batch["raw"] == [values[5:9], values[14:18]]
+    # Their lengths differ between these files.
+    with pytest.raises(OptionError, match="bytes of another length in each file"):
+        opened(files, {"x": Field("images/padded", decode="image")}, **joined)
+
+
 def test_series_of_a_file(tmp_path, opened):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number in range(3):
@@ -323,7 +340,7 @@ def test_fields_that_hold_no_bytes(tmp_path, opened):
     ]:
         with pytest.raises(FieldError, match=message):
             opened(path, {"x": Field(path_in_file, decode="image"), "a": "action"})
-    with pytest.raises(FieldError, match=r"'/x' in .* holds sequences"):
+    with pytest.raises(FieldError, match=r"'/x' in .* holds bytes of variable length: Field"):
         opened(path, {"x": "x"})
     for field in (
         Field("x", decode="image", constant=True),
@@ -333,3 +350,37 @@ def test_fields_that_hold_no_bytes(tmp_path, opened):
     ):
         with pytest.raises(OptionError, match="field 'x': decode="):
             opened(path, {"x": field, "a": "action"})
+
+
+def test_statistics_and_conditions_of_pixels(tmp_path):
+    sizes = [(20 + number % 3, 31 - number % 2) for number in range(9)]
+    images = [pixels(number, size) for number, size in enumerate(sizes)]
+    write(tmp_path / "a.h5", [png(image) for image in images])
+    write(tmp_path / "b.h5", [png(pixels(number)) for number in range(5)], other=[b"any"] * 5)
+    every = np.concatenate([image.reshape(-1, 3) for image in images]).astype("f8")
+    dark = [number for number in range(5) if pixels(number).max() < 140]
+    assert 0 < len(dark) < 5
+    fields = {"x": Field("x", decode="image", ragged="list"), "a": "action"}
+    split = Split(val=0, test=0)
+    options = {"split": split, "batch_size": 3, "provenance": True, "normalize": {"x": "standard"}}
+    data = H5DataModule(str(tmp_path / "a.h5"), fields, **options)
+    data.setup("fit")
+    assert np.allclose(data.statistics["x"].mean, every.mean(axis=0), rtol=1e-6)
+    assert np.allclose(data.statistics["x"].std, every.std(axis=0), rtol=1e-6)
+    for batch in data.train_dataloader():
+        for value, number in zip(batch["x"], batch["sample_id"].tolist(), strict=True):
+            expected = (images[number] - every.mean(axis=0)) / every.std(axis=0)
+            assert np.allclose(value.numpy(), expected, atol=1e-6)
+    data.teardown("fit")
+    fields = {"x": Field("x", decode="image"), "a": "action"}
+    data = H5DataModule(
+        str(tmp_path / "b.h5"), fields, where={"x": (None, 140)}, batch_size=1, split=split, provenance=True
+    )
+    data.setup("fit")
+    assert sorted(int(batch["sample_id"]) for batch in data.train_dataloader()) == dark
+    data.teardown("fit")
+    fields["x"] = Field("x", decode="bytes")
+    with pytest.raises(OptionError, match=r"where.x: field 'x' \('/x'\) is delivered as bytes"):
+        H5DataModule(str(tmp_path / "b.h5"), fields, where={"x": (None, 200)}).setup("fit")
+    with pytest.raises(OptionError, match="holds no numbers to be normalised"):
+        H5DataModule(str(tmp_path / "b.h5"), fields, normalize={"x": "standard"}).setup("fit")

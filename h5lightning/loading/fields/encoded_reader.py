@@ -188,11 +188,16 @@ class ImageReader(_Images):
 
 
 class RaggedImageReader(_Images):
-    """Images of different sizes, one in each sample: their headers are read before there is a buffer."""
+    """Images of different sizes, one in each sample: their headers are read before there is a buffer.
+
+    A sample may be a window of one row.
+    """
 
     def layout(self, batch: LocatedBatch) -> RaggedLayout | None:
         """See `FieldReader.layout`."""
-        shapes = [self._plan.encoded.image_shape(header.size) for header in self._read(batch)[2]]
+        before = () if self._plan.steps is None else (1,)
+        encoded = self._plan.encoded
+        shapes = [(*before, *encoded.image_shape(header.size)) for header in self._read(batch)[2]]
         return RaggedLayout.of(np.asarray(shapes, np.int64).reshape(len(shapes), len(self._plan.spec.shape)))
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
@@ -206,7 +211,8 @@ class RaggedImageReader(_Images):
         if layout is None:
             return
         places = zip(layout.starts.tolist(), layout.sizes.tolist(), layout.shapes.tolist(), strict=True)
-        outs = [out[start : start + size].reshape(shape) for start, size, shape in places]
+        axes = len(self._plan.encoded.image_shape((None, None)))
+        outs = [out[start : start + size].reshape(shape[-axes:]) for start, size, shape in places]
         self._decode(entries, values, headers, outs)
 
     def _read(self, batch: LocatedBatch) -> tuple[EncodedEntries, list[bytes], list[ImageHeader]]:

@@ -18,6 +18,7 @@ from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest, read_rows
 from h5lightning.planning.box_field import window_axes_of
+from h5lightning.planning.encoded_field import differs_by_row
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.passes.row_blocks import RowBlock
@@ -46,17 +47,31 @@ class BlockValues:
             has one value for many rows, that of the first row, ``(1, *shape)``.
         is_by_row: whether each row has a value of its own, in the order of the rows. If windows lie along several axes,
             or a row is an entry of an index, a row has several entries of ``arrays``.
+        places: where the values of each array belong, ascending: the rows of the block; None for one array of all rows,
+            and where rows of a block have one shape.
     """
 
     arrays: tuple[Array, ...]
     is_by_row: bool
+    places: tuple[Int64Array, ...] | None = None
 
     def of(self, rows: slice | Int64Array) -> BlockValues:
-        """The values of some of the rows, where each row has one entry."""
+        """The values of some of the rows, ascending, where each row has one entry."""
         if not self.is_by_row:
             return self
-        (array,) = self.arrays
-        return BlockValues((array[rows],), is_by_row=True)
+        if self.places is None:
+            (array,) = self.arrays
+            return BlockValues((array[rows],), is_by_row=True)
+        count = sum(map(len, self.places))
+        new_place = np.full(count, -1)
+        wanted = np.arange(count)[rows]
+        new_place[wanted] = np.arange(len(wanted))
+        which = [np.flatnonzero(new_place[places] >= 0) for places in self.places]
+        return BlockValues(
+            tuple(array[own] for array, own in zip(self.arrays, which, strict=True)),
+            is_by_row=True,
+            places=tuple(new_place[places[own]] for places, own in zip(self.places, which, strict=True)),
+        )
 
 
 class BlockReader:
@@ -98,7 +113,7 @@ class BlockReader:
         """
         located, first = (LocatedBatch.of(ids, self._paths) for ids in (block.ids, block.ids[:1]))
         if self._other_lengths is None:
-            yield self._of_block(Block(block.run), located, first)
+            yield self._of_block(block, Block(block.run), located, first)
             return
         unit = int(located.units[0])
         length, *lengths = self._other_lengths[unit].tolist()
@@ -107,13 +122,17 @@ class BlockReader:
             others = min(step, length - start), *lengths
             starts = np.zeros((len(block.ids), len(others)), np.int64)
             starts[:, 0] = start
-            yield self._of_block(Block(block.run, others), replace(located, others=starts), first)
+            tile = Block(block.run, others)
+            yield self._of_block(block, tile, replace(located, others=starts), first)
 
-    def _of_block(self, block: Block, located: LocatedBatch, first: LocatedBatch) -> dict[str, BlockValues]:
-        readers = self._readers(block)
-        by_row = [one for one in readers if is_by_row(one.plan)]
+    def _of_block(
+        self, block: RowBlock, read: Block, located: LocatedBatch, first: LocatedBatch
+    ) -> dict[str, BlockValues]:
+        readers = self._readers(read)
+        by_row = [one for one in readers if is_by_row(one.plan) and not differs_by_row(one.plan)]
         shared = [one for one in readers if not is_by_row(one.plan)]
-        return self._of(located, by_row) | (self._of(first, shared) if shared else {})
+        found = self._of(located, by_row) | (self._of(first, shared) if shared else {})
+        return found | self._of_each(block) if len(found) < len(readers) else found
 
     def read_shared(self, ids: Int64Array) -> dict[str, BlockValues]:
         """The values of the fields that are the same for many rows, one for each id, ``(N, *shape)``.
@@ -122,6 +141,11 @@ class BlockReader:
         """
         located = LocatedBatch.of(ids, self._paths)
         return self._of(located, [one for one in self._readers(Block(1)) if not is_by_row(one.plan)])
+
+    def _of_each(self, block: RowBlock) -> dict[str, BlockValues]:
+        """The values of the fields whose rows have different shapes in one unit."""
+        located = LocatedBatch.of(replace(block, chosen=None).row_ids(), self._paths)
+        return self._of(located, [one for one in self._readers(Block(1)) if differs_by_row(one.plan)])
 
     def _of(self, located: LocatedBatch, readers: Sequence[FieldReader]) -> dict[str, BlockValues]:
         layouts = {one.key: one.layout(located) for one in readers}
@@ -171,11 +195,15 @@ def _values(plan: FieldPlan, buffer: Array, layout: RaggedLayout | None) -> Bloc
         return BlockValues((buffer.reshape(-1, *inner),), is_by_row=True)
     axes = tuple(axis + 1 for axis in window_axes_of(plan))
     found = []
+    places = None
+    if layout is not None and differs_by_row(plan):
+        which = np.unique(layout.shapes, axis=0, return_inverse=True)[1].reshape(-1)
+        places = tuple(np.flatnonzero(which == number) for number in range(int(which.max(initial=0)) + 1))
     for array in _by_shape(buffer, layout):
         moved = np.moveaxis(array, axes, range(1, len(axes) + 1))
         first = math.prod(moved.shape[: len(axes) + 1])
         found.append(moved.reshape(first, *moved.shape[len(axes) + 1 :]))
-    return BlockValues(tuple(found), is_by_row=True)
+    return BlockValues(tuple(found), is_by_row=True, places=places)
 
 
 def _by_shape(buffer: Array, layout: RaggedLayout | None) -> tuple[Array, ...]:

@@ -57,6 +57,9 @@ def _masks(values: BlockValues, mask: BlockValues) -> list[Array]:
     """The mask of each array of values."""
     if not mask.is_by_row:
         return [mask.arrays[0]] * len(values.arrays)
+    if values.places is not None:
+        (own,) = mask.arrays
+        return [own[places] for places in values.places]
     # Windows along other axes: the mask of a row holds for all of its entries.
     return [
         own if len(own) == len(array) else own.repeat(len(array) // len(own), axis=0)

@@ -210,7 +210,8 @@ def _column(name: str, tid: h5t.TypeID) -> tuple[Member, bool]:
     shape: tuple[int, ...] = ()
     while tid.get_class() == h5t.ARRAY:
         shape, tid = shape + tid.get_array_dims(), tid.get_super()
-    element = element_type(tid)
+    # Bytes of a column are no field, whatever they are.
+    element = _REFUSED[h5t.VLEN] if tid.get_class() == h5t.VLEN else element_type(tid)
     if element.members or element.refusal:
         return Member(name, _refused_text(tid, element), shape, None, element.refusal or _NESTED), False
     member = Member(name, element.dtype, shape, element.categories, category_values=element.category_values)

@@ -299,6 +299,22 @@ def test_statistics_are_of_the_rows_that_remain(files) -> None:
     assert np.allclose(found.std, values.std(axis=0), rtol=1e-6)
 
 
+def test_statistics_of_entries_of_an_index_are_of_all_entries(tmp_path) -> None:
+    values = np.arange(9.0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["h"], file["ends"] = values, np.asarray([2, 2, 5, 9])
+    fields = {"h": Field("h", index="ends", ragged="list")}
+    dm = module(
+        tmp_path,
+        {"h": (None, 8)},
+        None,
+        Split(val=None, test=None),
+        fields=fields,
+        normalize={"h": "standard"},
+    )
+    assert float(dm.statistics["h"].mean) == values[:5].mean()
+
+
 def test_rows_that_are_not_finite_may_be_left_out_where_they_are_an_error(files) -> None:
     dm = module(files, {"x": "finite"}, access=Access(on_nonfinite="raise"))
     assert sum(len(batch["x"]) for batch in dm.train_dataloader()) == len(dm.train_dataset)

@@ -222,7 +222,7 @@ def buckets(folder):
 UNUSABLE = {
     buckets: "'/data/bucket0' is a bucket of SeisBench: its rows are traces of different lengths",
     sparse: "which is a part of the sparse CSR matrix '/X'",
-    encoded_images: "'/jpeg', which holds sequences of different length",
+    encoded_images: "'/jpeg', which holds bytes of variable length: Field(path, decode='image')",
     virtual: "'/d', which is a virtual dataset",
     nothing_in_common: "no dataset in common",
     half_and_half: "20 of 40 files differ from the others",
@@ -505,7 +505,12 @@ def with_links(folder):
             "note",
             "'/X/data', '/X/indices', '/X/indptr': each is a part of the sparse CSR",
         ),
-        (encoded_images, "unusable", "note", "'/jpeg' holds sequences of different length"),
+        (
+            encoded_images,
+            "unusable",
+            "note",
+            "'/jpeg' holds bytes of variable length: Field(path, decode='image')",
+        ),
         (virtual, "virtual", "note", "'/d' is a virtual dataset"),
         (with_links, "external", "note", "'/raw' keeps its values outside"),
         (
