@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "plot_prediction", "plot_rates", "plot_samples", "plot_split"]
+__all__ = ["check_picture", "plot_histograms", "plot_prediction", "plot_rates", "plot_samples", "plot_split"]
 
 Array = npt.NDArray[Any]
 
@@ -160,6 +160,37 @@ def plot_rates(
     axes.set_xscale("log")  # rates differ by a factor of a hundred
     if limits:
         figure.legend(loc="outside lower center", fontsize=9, frameon=False)
+    return _saved(figure, path)
+
+
+def plot_histograms(
+    histograms: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike] | Mapping[str, int]],
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """A histogram of each field, or a bar for each category.
+
+    Args:
+        histograms: key of a field → the borders of bins and how many values lie in each, ``(n + 1,)`` and ``(n,)``; or
+            name of a category → how often it occurs.
+        path: the picture file to write, or None.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    columns = max(1, min(3, len(histograms)))
+    rows = max(1, -(-len(histograms) // columns))
+    figure = _figure(3.6 * columns, 2.6 * rows)
+    for position, (key, one) in enumerate(histograms.items()):
+        axes = figure.add_subplot(rows, columns, position + 1)
+        if isinstance(one, Mapping):
+            axes.bar(range(len(one)), list(one.values()), color="#56B4E9")
+            axes.set_xticks(range(len(one)), list(one), rotation=45, ha="right", fontsize=8)
+        else:
+            borders, counts = (np.asarray(part) for part in one)
+            axes.stairs(counts, borders, fill=True, color="#56B4E9")
+        axes.set_title(key, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
     return _saved(figure, path)
 
 

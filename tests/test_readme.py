@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -64,7 +65,25 @@ def project(tmp_path: Path) -> Path:
         file["mask/valid"] = [b"demo_6", b"demo_7"]
     _write_ragged(tmp_path, random)
     _write_volumes(tmp_path, random)
+    _write_slides(tmp_path, random)
     return tmp_path
+
+
+def _write_slides(folder: Path, random: np.random.Generator) -> None:
+    (folder / "slides").mkdir()
+    lines = ["slide_id,case_id,label"]
+    for number in range(15):
+        rows = 6 + number % 4
+        lines.append(f"slide-{number},case-{number // 2},{('benign', 'tumour')[number % 2]}")
+        with h5py.File(folder / "slides" / f"slide-{number}.h5", "w") as file:
+            file["features"] = random.normal(1e6, 3, (rows, 8)).astype("float32")
+            file["quality"] = random.uniform(size=rows)
+            file["tissue"] = [("fat", "gland", "stroma")[row % 3].encode() for row in range(rows)]
+            images = file.create_dataset("thumbnail", (rows,), h5py.vlen_dtype("uint8"))
+            for row in range(rows):
+                pixels = random.integers(0, 255, (16, 24, 3), dtype="uint8")
+                images[row] = np.frombuffer(imagecodecs.jpeg_encode(pixels), "uint8")
+    (folder / "slides.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
 def _write_volumes(folder: Path, random: np.random.Generator) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from h5lightning.cli import bench, check, doctor, index, inspect, train, verify
+from h5lightning.cli import bench, check, doctor, index, inspect, stats, train, verify
 from h5lightning.cli.report_errors import reported_errors, shown_tracebacks
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("index")(index.index)
 app.command("inspect")(inspect.inspect)
+app.command("stats")(stats.stats)
 app.command("verify")(verify.verify)
 app.command("train", **train.SETTINGS)(train.train)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,22 +18,29 @@ from h5lightning.datamodule.distributed import (
     with_files_of_this_node,
 )
 from h5lightning.datamodule.epoch_tracker import EpochTracker
+from h5lightning.datamodule.found_statistics import FoundStatistics
 from h5lightning.datamodule.options import DataModuleOptions
-from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, recorded_lines, recorded_reach
+from h5lightning.datamodule.resume import (
+    RunRecord,
+    RunSeed,
+    SavedRun,
+    recorded_lines,
+    recorded_reach,
+    recorded_where,
+)
 from h5lightning.datamodule.run_classes import RunClasses
 from h5lightning.datamodule.run_statistics import RunStatistics, UsedStatistics
 from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
-from h5lightning.loading.passes.read_statistics import read_statistics
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
-from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
+from h5lightning.planning.statistics import StatisticsRequest
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -49,6 +55,7 @@ class DataLifecycle:
         self._seed = RunSeed(options.seed)
         self._window = RunWindow(options.shuffle)
         self._statistics = RunStatistics(options.normalize)
+        self._found = FoundStatistics(options)
         self._used: dict[str, UsedStatistics] | None = None  # as long as neither fields nor statistics change
         self._classes = RunClasses()
         self._survey: DataSurvey | None = None
@@ -75,30 +82,27 @@ class DataLifecycle:
     @property
     def statistics(self) -> dict[str, UsedStatistics]:
         """Key → what normalises the field."""
-        self.complete(is_shared=False)
-        if self._used is None:
-            self._used = self._statistics.used(self.data.survey.fields)
+        if self._used is not None:
+            return self._used
+        lacking = self._lacking(self.data)
+        if lacking and not self._is_alone:
+            # Other ranks may not ask for them, so that nothing can be shared.
+            return self._statistics.used(self.data.survey.fields, self._found.read(self.data, lacking))
+        self.complete()
+        self._used = self._statistics.used(self.data.survey.fields)
         return self._used
 
-    def complete(self, *, is_shared: bool = True) -> None:
-        """Read the statistics that are still needed.
-
-        Args:
-            is_shared: rank 0 reads them for all ranks, which all call this; else this process reads them.
+    def complete(self) -> None:
+        """Read on rank 0 the statistics that are still needed, for all ranks, which all call this.
 
         Raises:
             FieldError: a field has no number to compute statistics of.
             BadFileError: a file cannot be read.
         """
         data = self.data
-        if not self._options.normalize:
-            return
-        lacking = self._statistics.lacking(data.survey.fields.spec()) if "train" in data.plan.parts else {}
+        lacking = self._lacking(data)
         if lacking:
-            read = partial(
-                self._read_statistics, {key: StatisticsRequest.of(one) for key, one in lacking.items()}
-            )
-            self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
+            self._statistics.keep(from_first_rank(self._trainer(), partial(self._found.read, data, lacking)))
             self._normalize()
 
     def class_counts(self, key: str) -> Int64Array:
@@ -107,21 +111,21 @@ class DataLifecycle:
         Raises:
             SplitError: there is no train split.
         """
-        counts = self._read_statistics({key: StatisticsRequest(per="all")})[key].classes
+        counts = self._found.read(self.data, {key: StatisticsRequest(per="all")})[key].classes
         assert counts is not None  # the caller knows that it has categories
         return counts
 
-    def _read_statistics(self, requests: Mapping[str, StatisticsRequest]) -> dict[str, FieldStatistics]:
-        data, options = self.data, self._options
-        return read_statistics(
-            data.survey,
-            data.plan,
-            requests,
-            access=options.access,
-            reader=options.reader,
-            index_dir=options.index_dir,
-            threads=options.threads,
-        )
+    @property
+    def _is_alone(self) -> bool:
+        trainer = self._trainer()
+        return trainer is None or int(trainer.world_size) == 1
+
+    def _lacking(self, data: PreparedData) -> dict[str, StatisticsRequest]:
+        """The statistics that must be read; a field without any waits for those of a checkpoint."""
+        if not self._options.normalize or "train" not in data.plan.parts:
+            return {}
+        lacking = self._statistics.lacking(data.survey.fields.spec())
+        return {key: StatisticsRequest.of(one) for key, one in lacking.items()}
 
     def _normalize(self) -> None:
         """Normalise by the statistics that count now, and say where a scale is 1."""
@@ -157,9 +161,17 @@ class DataLifecycle:
         return [*([] if bucket is None else [about]), *about_values, *self.decoding_remarks()]
 
     def scan(self) -> None:
-        """Discover and scan the files, once."""
+        """Discover and scan the files, once; and read the statistics for several ranks.
+
+        In this hook of the Trainer, other ranks wait for as long as it takes: elsewhere for half an hour.
+        """
         if self._survey is None:
             self._survey = survey_files(self._options)
+        trainer, options = self._trainer(), self._options
+        is_shared = not self._is_alone and trainer.is_global_zero and trainer.state.fn == "fit"
+        if options.normalize and is_shared and self._data is None:
+            data = prepare(options, self._classes.applied(self._survey), self.seed)
+            self._found.read(data, self._lacking(data))
 
     def setup(self, stage: str | None, *, batch_size: int) -> None:
         """Prepare the data for a stage, the same way on every rank, and compare them with a loaded state."""
@@ -238,8 +250,9 @@ class DataLifecycle:
             self._restored = replace(self._restored, position=None)
         if self._window.begin_fit():
             self._order = None
-        is_other_seed, are_other_classes = self._seed.begin_fit(), self._classes.begin_fit()
-        if self._data is not None and (is_other_seed or are_other_classes):
+        is_other_seed = self._seed.begin_fit()
+        self._classes.begin_fit()
+        if is_other_seed or self._are_other_classes():
             self._prepare_again()
         if self._statistics.begin_fit() and self._data is not None:
             self._normalize()
@@ -250,7 +263,8 @@ class DataLifecycle:
         if not self._continues or "train" not in self.data.plan.parts:
             saved = replace(saved, position=None)
         is_other_seed = self._seed.take_over(saved.record.seed, is_kept=saved.is_own)
-        if self._classes.take_over(saved.record.classes, is_kept=saved.is_own) or is_other_seed:
+        self._classes.take_over(saved.record.classes, is_kept=saved.is_own)
+        if is_other_seed or self._are_other_classes():
             self._prepare_again()
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
             self._normalize()
@@ -261,6 +275,13 @@ class DataLifecycle:
         if position is not None:
             self.tracker.resume(position)
 
+    def _are_other_classes(self) -> bool:
+        """Whether other categories count now than those of the prepared data."""
+        survey, data = self._survey, self._data
+        return (
+            survey is not None and data is not None and self._classes.are_others(survey, data.survey.fields)
+        )
+
     def _record(self) -> RunRecord:
         data, options = self.data, self._options
         return RunRecord(
@@ -270,6 +291,7 @@ class DataLifecycle:
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=data.plain_split,
             reach=recorded_reach(data.survey.index),
+            where=recorded_where(options.where, data.survey.index),
             lines=recorded_lines(data.survey.index, data.plan) if data.survey.has_line_series else ...,
             normalize=self._statistics.to_plain(data.survey.fields),
             classes=self._classes.to_plain(data.survey.fields),

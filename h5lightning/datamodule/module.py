@@ -216,7 +216,7 @@ class H5DataModule(FieldValues, LightningDataModule):
         self._lifecycle.tracker.set_next(number)
 
     def state_dict(self) -> dict[str, Any]:
-        """Position, seed, split and order: a run that loads them continues here, with the same samples.
+        """Position, seed, split, order, statistics and categories: a run that loads them continues here.
 
         Without a Trainer, the position is that of the only training iterator that delivers batches.
 
@@ -228,11 +228,13 @@ class H5DataModule(FieldValues, LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Use the seed of the checkpoint, unless one was given, and its position, if training continues.
 
-        Without a Trainer, the next training epoch begins at the position.
+        Its statistics and categories count, whatever those of these files are. Without a Trainer, the next training
+        epoch begins at the position.
 
         Raises:
             SplitMismatchError: training would continue with another split.
-            ResumeError: training would continue with samples in another order.
+            ResumeError: training would continue with samples in another order, or the checkpoint was trained with
+                numbers that were normalised in another way.
         """
         self._lifecycle.load_state(state_dict)
 

@@ -15,6 +15,7 @@ from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
 from h5lightning.options import Normalize
 from h5lightning.options.checks import check_int, to_plain
+from h5lightning.options.where import Where
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.reach import WholeReach
@@ -30,10 +31,11 @@ __all__ = [
     "differences_between_runs",
     "recorded_lines",
     "recorded_reach",
+    "recorded_where",
 ]
 
 _VERSION = 2
-_LATER = ("reach", "lines", "normalize", "classes")  # came in a later version
+_LATER = ("reach", "lines", "where", "normalize", "classes")  # came in a later version
 _VARIABLE = "PL_GLOBAL_SEED"
 
 
@@ -50,6 +52,7 @@ class RunRecord:
         ...
     )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
     lines: Any = ...  # a digest of the first rows of series that lines of a table make; ``...`` if none do
+    where: Any = ...  # the conditions of rows, and which rows they leave out; ``...`` without conditions
     normalize: Any = ...  # key → how the field is normalised, with its statistics; ``...`` if none is
     classes: Any = ...  # key → the names of its categories; ``...`` if no field has some
 
@@ -124,6 +127,7 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
         differences["steps"] = f"the steps of the fields needed {before}, now they need {now}"
     if saved.lines != current.lines:
         differences["lines"] = "lines of the table say other rows of the files"
+    differences["where"] = _where_difference(saved.where, current.where)
     differences["normalize"] = _normalize_difference(saved.normalize, current.normalize)
     explained = {name: text for name, text in differences.items() if text}
     if not explained and saved.order is not ... and saved.order != current.order:
@@ -167,6 +171,27 @@ def _normalize_text(how: Mapping[str, Any] | None) -> str:
     if how is None:
         return "not normalised"
     return f"normalised by {Normalize(how['kind'], how['per'], how['where'])}"
+
+
+def recorded_where(where: Where | None, index: SampleIndex) -> Any:
+    """The `RunRecord.where` of a run."""
+    if where is None or index.filter is None:
+        return ...
+    rows = index.filter.left_out
+    digest = hashlib.blake2b(rows.to_bytes(), digest_size=16).hexdigest()
+    return {"conditions": to_plain(where), "rows": len(rows), "digest": digest}
+
+
+def _where_difference(before: Any, now: Any) -> str:
+    if before == now:
+        return ""
+    conditions = [one.get("conditions") if isinstance(one, Mapping) else None for one in (before, now)]
+    if conditions[0] != conditions[1] or not isinstance(before, Mapping):
+        return f"where was {conditions[0]!r}, is {conditions[1]!r}"
+    return (
+        f"where={conditions[1]!r} left out {before.get('rows')} rows, and now leaves out {now.get('rows')} "
+        "others: values have changed"
+    )
 
 
 def _reach_text(reach: Any) -> str:

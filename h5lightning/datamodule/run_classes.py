@@ -23,8 +23,12 @@ class RunClasses:
         """What was found of the files, with the categories that count now."""
         return survey.with_classes(self._of_checkpoint) if self._of_checkpoint else survey
 
-    def take_over(self, saved: object, *, is_kept: bool) -> bool:
-        """Use the categories of a checkpoint, for good or until the next fit; whether they are others.
+    def are_others(self, survey: DataSurvey, current: Fields) -> bool:
+        """Whether other categories count now than those of some fields, which were planned of the same files."""
+        return bool(self.to_plain(self.applied(survey).fields) != self.to_plain(current))
+
+    def take_over(self, saved: object, *, is_kept: bool) -> None:
+        """Use the categories of a checkpoint, for good or until the next fit.
 
         Args:
             saved: as `to_plain` wrote them; anything else if the checkpoint has none.
@@ -34,19 +38,16 @@ class RunClasses:
             ResumeError: they are damaged.
         """
         if not isinstance(saved, Mapping):
-            return False
+            return
         if not all(isinstance(name, str) for names in saved.values() for name in names):
             raise ResumeError(f"the categories in the checkpoint are damaged: {saved!r:.200}")
-        before, self._is_kept = self._of_checkpoint, is_kept
         self._of_checkpoint = {key: tuple(names) for key, names in saved.items()}
-        return before != self._of_checkpoint
+        self._is_kept = is_kept
 
-    def begin_fit(self) -> bool:
-        """Drop the categories of a checkpoint that an earlier run loaded; whether there were some."""
-        had_some = bool(self._of_checkpoint) and not self._is_kept
-        if had_some:
+    def begin_fit(self) -> None:
+        """Drop the categories of a checkpoint that an earlier run loaded."""
+        if not self._is_kept:
             self._of_checkpoint = {}
-        return had_some
 
     @staticmethod
     def to_plain(fields: Fields) -> Any:

@@ -40,18 +40,11 @@ class UsedStatistics(Frozen):
 
     def to_plain(self) -> dict[str, Any]:
         """As plain values, for a checkpoint."""
-        found = {
-            item.name: getattr(self.statistics, item.name) for item in dataclasses.fields(FieldStatistics)
+        return {
+            **to_plain(self.option),
+            "shape": list(self.shape),
+            "statistics": _plain_statistics(self.statistics),
         }
-        plain = {
-            name: value.tolist()
-            for name, value in found.items()
-            if name != "quantiles" and value is not None  # no classes
-        }
-        plain["quantiles"] = {
-            repr(quantile): value.tolist() for quantile, value in self.statistics.quantiles.items()
-        }
-        return {**to_plain(self.option), "shape": list(self.shape), "statistics": plain}
 
     @classmethod
     def of_plain(cls, key: str, plain: Any) -> UsedStatistics:
@@ -122,23 +115,34 @@ class RunStatistics:
         """
         if not isinstance(saved, Mapping):
             return False
-        before = {key: one.to_plain() for key, one in self._of_checkpoint.items()}
+        before = self.known
         self._of_checkpoint = {
             key: UsedStatistics.of_plain(key, one) for key, one in saved.items() if "statistics" in one
         }
         self._is_kept = is_kept
-        return before != {key: one.to_plain() for key, one in self._of_checkpoint.items()}
+        return self._are_others(before)
 
     def begin_fit(self) -> bool:
-        """Drop the statistics of a checkpoint that an earlier run loaded; whether there were some."""
-        had_some = bool(self._of_checkpoint) and not self._is_kept
-        if had_some:
+        """Drop the statistics of a checkpoint that an earlier run loaded; whether others count now."""
+        before = self.known
+        if not self._is_kept:
             self._of_checkpoint = {}
-        return had_some
+        return self._are_others(before)
 
-    def used(self, fields: Fields) -> dict[str, UsedStatistics]:
-        """Key → what normalises it: these fields, and those that a checkpoint knows and these files lack."""
-        known = self.known
+    def _are_others(self, before: Mapping[str, FieldStatistics]) -> bool:
+        plain = ({key: _plain_statistics(one) for key, one in each.items()} for each in (before, self.known))
+        return next(plain) != next(plain)
+
+    def used(
+        self, fields: Fields, more: Mapping[str, FieldStatistics] | None = None
+    ) -> dict[str, UsedStatistics]:
+        """Key → what normalises it: these fields, and those that a checkpoint knows and these files lack.
+
+        Args:
+            fields: the fields of these files.
+            more: statistics of fields that have none.
+        """
+        known = self.known | dict(more or {})
         found = {
             key: UsedStatistics(one.option, known[key], one.spread_shape)
             for key, one in normalized_fields(fields, self._options).items()
@@ -173,3 +177,10 @@ class RunStatistics:
 
     def _is_own(self, key: str, saved: UsedStatistics) -> bool:
         return self._options.get(key) == saved.option
+
+
+def _plain_statistics(statistics: FieldStatistics) -> dict[str, Any]:
+    found = {item.name: getattr(statistics, item.name) for item in dataclasses.fields(FieldStatistics)}
+    quantiles = found.pop("quantiles")
+    plain = {name: value.tolist() for name, value in found.items() if value is not None}  # no classes
+    return {**plain, "quantiles": {repr(quantile): value.tolist() for quantile, value in quantiles.items()}}

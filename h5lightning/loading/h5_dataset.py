@@ -37,6 +37,8 @@ __all__ = ["H5Dataset"]
 class H5Dataset(SampleDataset):
     """All samples of many HDF5 files as one sequence, for use without a DataModule.
 
+    It is not divided into train and other samples, so that it has no statistics to normalise by: `H5DataModule` does.
+
     Args:
         files: pattern or list of patterns; ``@list.txt`` for those in a text file.
         fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
@@ -52,9 +54,9 @@ class H5Dataset(SampleDataset):
         series: what a series is, whose border no window crosses: `Series`, or a mapping with its keys. ``file``: each
             file, even if a table in it divides its rows into episodes. None: each file too, but then `Windows` are an
             error if there is such a table. A ``*`` in the paths of the fields makes each match a series.
+        table: a `Table` beside the files, or a mapping with its keys.
         where: key of a field, or path → which rows count: ``"finite"``, ``(low, below)``, a list of values, or True for
             a mask. A sample counts only if all rows that it reads do.
-        table: a `Table` beside the files, or a mapping with its keys.
 
     Raises:
         H5LightningError: a problem of the files, or of the options.

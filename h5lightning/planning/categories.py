@@ -5,6 +5,7 @@ The scan has read which values occur, and which of them each row has, unless onl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,14 +50,15 @@ def check_read(catalog: Catalog, key: str, field: SingleField, unit: int) -> Non
         raise UnsupportedFieldError(f"field {key!r}: '/{path}' in {catalog.where(unit)} {problem}")
 
 
-def as_classes(dataset: DatasetSchema, field: SingleField, *, is_known: bool) -> DatasetSchema:
+def as_classes(dataset: DatasetSchema, field: SingleField, row_size: int | None) -> DatasetSchema:
     """The dataset of a field with categories, with the whole numbers as which it is delivered.
 
     Args:
         dataset: the dataset.
         field: the field.
-        is_known: whether the scan read the value of each row: then text can be delivered so.
+        row_size: values of each row, if the scan read them: then text can be delivered so; else None.
     """
+    is_known = row_size is not None
     plain: dict[str, Any] = {
         "dtype": _CLASS_TYPE,
         "categories": None,
@@ -69,6 +71,9 @@ def as_classes(dataset: DatasetSchema, field: SingleField, *, is_known: bool) ->
         plain["refusal"] = ""
         dataset = replace(dataset, refusal="")
     if field.member is None:
+        shape = dataset.row_shape
+        if is_known and math.prod(shape) != row_size == math.prod(shape[:-1]):
+            plain["shape"] = dataset.shape[:-1]  # letters, of which the values are words
         return replace(dataset, **plain)
     members = dataset.members or ((Member(field.member, _CLASS_TYPE),) if is_known else ())
     columns = (replace(one, **plain) if one.name == field.member else one for one in members)

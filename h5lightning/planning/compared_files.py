@@ -180,7 +180,8 @@ class ComparedFiles:
             check_read(self.catalog, key, field, file)
             values = row_values_of(self.catalog, field)
             is_known = values is not None and bool(values.has_rows[file])
-            dataset = as_classes(dataset, field, is_known=is_known)
+            row_size = int(values.unit_row_sizes[file]) if values is not None and is_known else None
+            dataset = as_classes(dataset, field, row_size)
         dataset = dataset.seen_as(encoded=field.is_encoded)
         if dataset.refusal:
             refusal = self.catalog.with_text(file, dataset.refusal)

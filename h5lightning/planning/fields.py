@@ -23,7 +23,7 @@ from h5lightning.planning.field_spec import FieldSpec, StoredForm
 from h5lightning.planning.kept_rows import KeptRows
 from h5lightning.planning.ragged import Ragged, RowShapes
 from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
-from h5lightning.planning.values.categories import Categories
+from h5lightning.planning.values.categories import NO_CATEGORY, Categories
 
 __all__ = [
     "AttributeField",
@@ -114,6 +114,13 @@ class FieldPlan(Frozen):
         categories = replace(self.categories, names=tuple(names))
         categories.check_dtype(self.key, self.spec.dtype)
         return replace(self, categories=categories, spec=replace(self.spec, classes=categories.names))
+
+    def marking_unknown(self) -> Self:
+        """The plan that delivers -1 for each value that is no category, in int64; without categories, as it is."""
+        if self.categories is None:
+            return self
+        spec = replace(self.spec, dtype="int64")
+        return replace(self, spec=spec, categories=replace(self.categories, unknown=NO_CATEGORY))
 
     def form_in(self, file: int) -> int:
         """Number of the form that a file has."""
@@ -253,6 +260,13 @@ class JoinedField(FieldPlan):
         """See `FieldPlan.with_classes`."""
         whole = super(JoinedField, self).with_classes(names)
         return replace(whole, parts=tuple(part.with_classes(names) for part in self.parts))
+
+    def marking_unknown(self) -> Self:
+        """See `FieldPlan.marking_unknown`."""
+        whole = super(JoinedField, self).marking_unknown()
+        if whole is self:
+            return self
+        return replace(whole, parts=tuple(part.marking_unknown() for part in self.parts))
 
     @property
     def title(self) -> str:

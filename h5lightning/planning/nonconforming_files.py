@@ -160,7 +160,8 @@ class _Comparison:
         if dataset is None or field.categories is None:
             return dataset
         values = row_values_of(self._catalog, field)
-        return as_classes(dataset, field, is_known=values is not None and bool(values.has_rows.any()))
+        sizes = [] if values is None else values.unit_row_sizes[values.has_rows].tolist()
+        return as_classes(dataset, field, sizes[0] if sizes else None)
 
 
 def _most_common(

@@ -13,6 +13,7 @@ from h5lightning.errors import FieldError, OptionError
 from h5lightning.options import FLOAT_DTYPES, Normalize
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.box_field import window_axes_of
+from h5lightning.planning.encoded_field import BYTES, encoded_of
 from h5lightning.planning.fields import (
     FieldPlan,
     Fields,
@@ -201,6 +202,8 @@ def _reading_type(plan: FieldPlan) -> str:
     is_number = all(dtype.kind in "iuf" for dtype in stored)
     if not is_number or not isinstance(plan, StoredField) or plan.spec.dtype in _SHORT_INTEGERS:
         return str(delivery_dtype(plan.spec.dtype).name)
+    if encoded_of(plan) is not None:
+        return "uint8"
     if plan.is_decoded:
         return "float64"
     return str(np.result_type(*(dtype.newbyteorder("=") for dtype in stored)).name)
@@ -208,7 +211,7 @@ def _reading_type(plan: FieldPlan) -> str:
 
 def _normalized_field(plan: FieldPlan, option: Normalize) -> NormalizedField:
     dtype, name = plan.spec.dtype, f"normalize.{plan.key}"
-    if isinstance(plan, (DerivedField, NestedField, PaddingField)) or dtype in ("bool", "bytes"):
+    if isinstance(plan, (DerivedField, NestedField, PaddingField)) or dtype in ("bool", BYTES):
         raise OptionError(f"{name}: {plan.title} holds no numbers to be normalised: remove it from normalize")
     if plan.spec.classes is not None:
         raise OptionError(

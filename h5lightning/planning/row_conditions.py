@@ -76,7 +76,8 @@ def _plans_of(where: Where, fields: Fields, *, may_lack: bool = False) -> dict[s
             )
         if plan is None and not may_lack:
             raise OptionError(f"where.{key}: there is no such field{did_you_mean(key, by_key)}")
-    return {key: plan for key, plan in found.items() if plan is not None}
+    # A row without a category fulfils no condition, and its number may be that of a category.
+    return {key: plan.marking_unknown() for key, plan in found.items() if plan is not None}
 
 
 def condition_fields(

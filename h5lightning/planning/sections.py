@@ -17,6 +17,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.file_runs import run_reach
 from h5lightning.planning.grid import Grid
 from h5lightning.planning.index import Location, SampleIndex
+from h5lightning.planning.passes.rows_of_field import is_by_entry
 from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.row_filter import RowFilter
 from h5lightning.planning.selection import Selection
@@ -100,7 +101,8 @@ class Sections(Frozen):
         for section in self.of_stage.values():
             index = section.index
             if id(index) not in made:
-                fields = section.fields.row_fields
+                # An entry of an index is one row, whatever its length.
+                fields = tuple(field for field in section.fields.row_fields if not is_by_entry(field))
                 made[id(index)] = replace(index, filter=replace(rows, fields=fields))
             sections.setdefault(id(section), Section(made[id(index)], section.fields))
         of_stage = {stage: sections[id(section)] for stage, section in self.of_stage.items()}
@@ -213,4 +215,9 @@ def home_of(sample_id: int, splits: Mapping[str, Selection], sections: Sections 
         if index.first <= sample_id < index.first_id[-1]:
             stages = " and ".join(map(repr, sections.stages_of(index) if sections is not None else ()))
             return f"in no split: the numbers of {stages} count {index.samples!r}, and none of these has its rows"
+    indices = () if sections is None else sections.indices
+    if any(index.filter is not None for index in indices):
+        return (
+            "in no split: it reads a row that 'where' leaves out, or was left out when the data were divided"
+        )
     return "in no split: it was left out when the data were divided"

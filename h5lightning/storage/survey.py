@@ -204,7 +204,7 @@ def survey(
     request = scan_request(fields, label, grouped, access, series, labels=len(discovered) > 1)
     request = with_fields(request, with_axes(hidden, layouts.train, series), table)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
-    catalog = with_group_columns(build.catalog, (*request.row_values, *request.row_texts))
+    catalog = with_group_columns(build.catalog, request.kept_values)
     checksums = None
     fields = fields and with_positive_axes(fields, catalog)
     if access.verify:
@@ -218,7 +218,14 @@ def survey(
     if of_files is not None:
         catalog, roles = of_files.catalog, _roles(discovered, of_files.catalog)
         series = of_files.series_option(series)
-    how: Any = {"access": access, "dtype": dtype, "series": series, "checksums": checksums}
+    # Conditions may leave out the rows that have no category.
+    how: Any = {
+        "access": access,
+        "dtype": dtype,
+        "series": series,
+        "checksums": checksums,
+        "checks_rows": not where,
+    }
     planned, predicted = _plan(catalog, said, layouts, roles, **how)
     if said is None and hidden:
         said = _as_planned(planned["train"]) | hidden
@@ -348,6 +355,7 @@ def _plan(
     dtype: str | None,
     series: SeriesOption,
     checksums: ChecksumTable | None,
+    checks_rows: bool,
 ) -> tuple[dict[str, Fields], Fields | None]:
     """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
@@ -373,6 +381,7 @@ def _plan(
             attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
             categories=known,
+            checks_rows=checks_rows,
             first_bytes=first_bytes_in(catalog, checksums, access),
         )
 

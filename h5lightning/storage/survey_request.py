@@ -65,7 +65,7 @@ def scan_request(
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
         indexes=tuple(indexes),
-        row_values=tuple(dict.fromkeys([*values, *request.row_values])),
+        row_lists=tuple(values),
         row_texts=tuple(texts),
         matched=matched,
         labels=request.labels or bool(matched),

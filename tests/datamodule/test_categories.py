@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning import Field, H5DataModule
+from h5lightning import Field, H5DataModule, Split
 from h5lightning.errors import FieldError, MissingFieldError
 from tests.support.composing import composed
 
@@ -78,6 +78,35 @@ def test_a_value_of_unlabelled_files_alone_is_named(labelled):
     dm = H5DataModule(files_of(labelled), {"x": "x", "y": Field("label", categories=True)})
     with pytest.raises(FieldError, match=r"holds 'il' at row 0 of .*predict\.h5.*'ill'"):
         dm.setup()
+
+
+def test_conditions_leave_out_rows_that_have_no_category(tmp_path, ready):
+    """Then such rows are no error, and ``unknown`` may be the number of a category."""
+    cells, numbers = list("TBMTBXTT"), [0, 4, 7, 0, 4, 9, 0, 0]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(8.0)
+        file.create_dataset("cell", data=cells, dtype=h5py.string_dtype())
+        file["number"] = numbers
+
+    def batch_of(fields, where):
+        split = Split(val=None, test=None)
+        dm = H5DataModule(f"{tmp_path}/a.h5", fields, where=where, split=split, batch_size=9, shuffle="none")
+        return next(iter(ready(dm).train_dataloader()))
+
+    coded = {
+        "x": "x",
+        "y": Field("cell", categories=["T", "B"], dtype="uint8"),
+        "n": Field("number", categories=[4, 0]),
+    }
+    for where in ({"y": ["T", "B"]}, {"n": [0, 4]}, {"cell": ["B", "T", "?"]}, {"number": (0, 5)}):
+        batch = batch_of(coded, where)
+        assert batch["x"].tolist() == [0, 1, 3, 4, 6, 7]
+        assert batch["y"].tolist() == [0, 1, 0, 1, 0, 0]
+        assert batch["n"].tolist() == [1, 0, 1, 0, 1, 1]
+    unknown = {"x": "x", "y": Field("cell", categories=["T", "B"], unknown=0)}
+    assert batch_of(unknown, {"y": ["T"]})["x"].tolist() == [0, 3, 6, 7]
+    with pytest.raises(FieldError, match=r"holds 'M' at row 2 of .*a\.h5"):
+        batch_of(coded, {"x": (0, 3)})
 
 
 @pytest.mark.parametrize(

@@ -329,6 +329,21 @@ def test_lines_are_parts_of_named_series(tmp_path):
     dm.teardown()
 
 
+def test_a_series_without_lines(tmp_path):
+    write_series(tmp_path / "a.h5", ["p", "q"])
+    write(tmp_path, "s,a,b", "q,1,3", "r,2,6")
+    table = {"path": str(tmp_path / "t.csv"), "series": "s", "start": "a", "stop": "b"}
+    options = {"index_dir": str(tmp_path / "index")}
+    with pytest.raises(
+        TableError, match=r"1 series has no line: series 'p' of a.h5; 1 line speaks of no series: .*'r'"
+    ):
+        H5Dataset(str(tmp_path / "a.h5"), {"x": "data/*/x"}, table=table, **options)
+    table["on_missing"] = "skip"
+    dataset = H5Dataset(str(tmp_path / "a.h5"), {"x": "data/*/x"}, table=table, **options)
+    assert [one["x"].item() for one in dataset] == [101, 102]
+    dataset.close()
+
+
 def test_moved_lines_change_what_a_checkpoint_resumes(stretches):
     states = []
     for line in ("s0,1,3,1,p", "s0,2,4,1,p"):
@@ -390,3 +405,21 @@ def test_files_to_predict_may_have_empty_cells(module, folder):
     write(folder, "slide,kind,age", *(f"s{n},a,{n if n < 5 else ''}" for n in range(6)))
     with pytest.raises(FieldError, match="column 'age' is empty in line 7"):
         module(fields, files=files)
+
+
+def test_classes_and_statistics_of_a_training_count_for_prediction(module, folder):
+    write(folder, "slide,kind,age", *(f"s{n},{'ab'[n % 2]},{10 * n}" for n in range(6)))
+    fields = {"x": "x", "k": Field("table:kind", categories=True), "age": Field("table:age", dtype="float32")}
+    options = {"normalize": {"age": "standard"}}
+    train = module(fields, Split(val=None, test=None), files="s[0-3].h5", **options)
+    assert train.statistics["age"].mean.item() == 15
+    assert train.class_weights("k").tolist() == [1, 1]
+    state = train.state_dict()
+    write(folder, "slide,kind,age", "s4,b,15", "s5,b,15")
+    other = module(fields, files={"predict": "s[45].h5"}, setup=False, **options)
+    other.load_state_dict(state)
+    with pytest.warns(UserWarning, match="another split"):
+        other.setup("predict")
+    assert other.sample_spec["k"].classes == ("a", "b")
+    got = batches(other, "predict")
+    assert (set(got["k"].tolist()), set(got["age"].tolist())) == ({1}, {0.0})

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(120)
         ("xarray", ["surface", "site"]),
         ("pandas", ["df/table[site]", "df/table[kind]", "df/table[values_block_0]"]),
         ("pytables", ["particles[name]", "particles[kind]"]),
+        ("matlab", ["side", "row"]),
     ],
 )
 def test_values_are_what_the_program_reads(written, case, names):

@@ -184,8 +184,13 @@ def test_whole_series_of_text(files, ragged):
 
 
 def test_series_with_names_have_texts_of_their_own(tmp_path):
+    names = ["left", "up", "down"]
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number, own in enumerate((["up", "down", "up"], ["left"], ["down", "left", "left", "up"])):
+            cell = file.create_group(f"cell/{number}")
+            cell["codes"] = np.asarray([names.index(text) for text in own], "i1")
+            cell.create_dataset("categories", data=names, dtype=VLEN)
+            cell.attrs["encoding-type"], cell.attrs["encoding-version"] = "categorical", "0.2.0"
             demo = file.create_group(f"data/demo_{number}")
             demo["x"] = np.arange(len(own))
             demo.create_dataset("move", data=own, dtype=VLEN)
@@ -198,6 +203,9 @@ def test_series_with_names_have_texts_of_their_own(tmp_path):
     batch = every(H5Dataset(str(tmp_path / "a.h5"), fields))
     assert batch["move"].tolist() == [2, 0, 2, 1, 0, 1, 1, 2]
     assert batch["task"].tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+    # Each match may be a group that is one column.
+    dataset = H5Dataset(str(tmp_path / "a.h5"), {"move": Field("cell/*", categories=["left", "up", "down"])})
+    assert every(dataset)["move"].tolist() == [1, 2, 1, 0, 2, 0, 0, 1]
 
 
 def test_one_text_of_each_series_and_rows_along_two_axes(tmp_path):
@@ -255,6 +263,46 @@ def test_masks_with_many_numbers_in_a_row_are_mapped_when_they_are_read(tmp_path
     crop = dataset[1]["crop"].numpy()
     assert (crop == np.asarray([1, 0, 2])[np.searchsorted([0, 4, 255], masks[:, 1:65])]).all()
     dataset.close()
+
+
+def test_rows_of_an_index_constants_of_any_length_and_masks(tmp_path):
+    words = (["a", "b", "c", "a", "d"], ["b", "a", "d", "d"])
+    for number, own in enumerate(words):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = np.zeros(3)
+            file.create_dataset("words", data=own, dtype=VLEN)
+            file["ends"] = [2, 3, len(own)]
+            group = file.create_group("count")
+            group.attrs["encoding-type"], group.attrs["encoding-version"] = "nullable-integer", "0.1.0"
+            group["values"], group["mask"] = [1, 2, 3], [False, True, False]
+    fields = {
+        "x": "x",
+        "entry": Field("words", index="ends", categories=True, ragged="list"),
+        "all": Field("words", constant=True, categories=["d", "c", "b", "a"], ragged="list"),
+        "count": Field("count", categories=True, unknown=-1),
+    }
+    batch = every(H5Dataset(f"{tmp_path}/*.h5", fields))
+    entries = [own[a:b] for own in words for a, b in ((0, 2), (2, 3), (3, len(own)))]
+    assert [one.tolist() for one in batch["entry"]] == [
+        ["abcd".index(word) for word in own] for own in entries
+    ]
+    assert [one.tolist() for one in batch["all"]] == [
+        ["dcba".index(word) for word in own] for own in words for _ in range(3)
+    ]
+    assert batch["count"].tolist() == [0, -1, 1] * 2
+
+
+def test_letters_of_netcdf_are_words(tmp_path):
+    netcdf = pytest.importorskip("netCDF4")
+    with netcdf.Dataset(tmp_path / "a.nc", "w") as file:
+        file.createDimension("t", 3)
+        file.createDimension("letters", 4)
+        letters = netcdf.stringtochar(np.asarray(["ab", "cde", "ab"], "S4"))
+        file.createVariable("name", "S1", ("t", "letters"))[:] = letters
+        file.createVariable("x", "f4", ("t",))[:] = 0
+    dataset = H5Dataset(str(tmp_path / "a.nc"), {"x": "x", "name": Field("name", categories=True)})
+    assert dataset.field_spec["name"].classes == ("ab", "cde")
+    assert every(dataset)["name"].tolist() == [0, 1, 0]
 
 
 def test_copies_and_workers_have_the_same_categories(files):

@@ -14,11 +14,11 @@ from h5lightning.errors import OptionError
 from h5lightning.loading.passes.block_reader import BlockValues
 from h5lightning.loading.passes.row_pass import PassOptions, RowPass
 from h5lightning.options import Access
-from h5lightning.planning.fields import FieldPlan, JoinedField, RowField, StoredField, row_field_of
+from h5lightning.planning.fields import FieldPlan, RowField, row_field_of
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.passes.file_digests import file_digests
 from h5lightning.planning.passes.row_blocks import Piece, rows_index
-from h5lightning.planning.passes.rows_of_field import is_by_entry, is_by_row
+from h5lightning.planning.passes.rows_of_field import is_by_entry, is_by_row, same_values
 from h5lightning.planning.ragged_fields import RunField
 from h5lightning.planning.row_conditions import RowConditions, RowTest
 from h5lightning.planning.row_filter import RowFilter
@@ -88,13 +88,13 @@ def _is_of_files(plan: FieldPlan) -> bool:
 def _identity(conditions: RowConditions, extra: int) -> list[str]:
     """What the rows that are left out depend on, beside the files."""
     plans = [*conditions.plans.items(), *conditions.predicted.items()]
-    return [*(f"{key}: {conditions.where[key]!r} {_described(plan)}" for key, plan in plans), str(extra)]
-
-
-def _described(plan: FieldPlan) -> str:
-    parts = plan.parts if isinstance(plan, JoinedField) else (plan,)
-    asked = [part.as_asked.text() for part in parts if isinstance(part, StoredField)]
-    return f"{type(plan).__name__} {plan.spec!r} {asked!r}"
+    return [
+        *(
+            f"{key}: {conditions.where[key]!r} {same_values(plan)!r} {plan.spec.columns!r}"
+            for key, plan in plans
+        ),
+        str(extra),
+    ]
 
 
 class _Rows:

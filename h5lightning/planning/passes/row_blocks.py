@@ -88,6 +88,7 @@ class RowBlocks:
         block_rows: rows of a block, about; one chunk at least.
         crosses_series: whether rows of two series that follow each other in a unit can be read as one run.
         keeps_units: whether a block must lie in one piece and in one unit, and single rows in one series.
+        has_runs: whether rows can be read as runs; entries of an index cannot.
     """
 
     index: SampleIndex
@@ -97,6 +98,7 @@ class RowBlocks:
     block_rows: int
     crosses_series: bool = True
     keeps_units: bool = False
+    has_runs: bool = True
 
     def pieces(self, files: Int64Array) -> list[Piece]:
         """The pieces of some files, in order."""
@@ -143,7 +145,7 @@ class RowBlocks:
 
     def _part(self, piece: int, start: int, stop: int) -> Iterator[RowBlock]:
         """The blocks of a part of one piece: as runs where these are long."""
-        if self._is_plain or not self.keeps_units:
+        if self.has_runs and (self._is_plain or not self.keeps_units):
             firsts, ends = self._runs(start, stop)
             lengths = ends - firsts
             if len(firsts) and (len(firsts) == 1 or lengths.mean() >= _LEAST_RUN or self.keeps_units):
@@ -230,7 +232,7 @@ class RowBlocks:
             if starts is not None:
                 is_border[inner] |= starts[before] + index.series_rows[before] != starts[after]
             between = between[is_border]
-        if len(between):
+        if len(between) and len(firsts):
             cuts = np.unique(np.concatenate([firsts, ends, between]))
             which = firsts.searchsorted(cuts[:-1], side="right") - 1
             is_inside = (which >= 0) & (cuts[:-1] < ends[np.maximum(which, 0)])
@@ -240,7 +242,8 @@ class RowBlocks:
     def _selected(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
         """The ranges of rows of which all, or some, are selected."""
         if self.selection is None:
-            return np.asarray([start]), np.asarray([stop])
+            ends = np.asarray([stop] if start < stop else [], np.int64)
+            return np.asarray([start] if start < stop else [], np.int64), ends
         ranges = self.selection.ranges
         low = int(ranges.stops.searchsorted(start, side="right"))
         high = int(ranges.starts.searchsorted(stop, side="left"))

@@ -58,6 +58,7 @@ def _divided(catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: 
         series_start=bounds.starts,
         unit_texts=None if matches is None else matches.texts,
         unit_rows=rows,
+        files_of_units=None if matches is None else catalog.unit_files,
     )
 
 

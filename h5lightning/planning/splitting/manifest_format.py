@@ -25,6 +25,7 @@ lowest bit of the first byte, compressed by zlib, in base64.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,7 @@ from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.selection import RandomSubset
 from h5lightning.planning.splitting.manifest_members import members_from_json, members_to_json
 from h5lightning.planning.splitting.numbered_names import NumberedNames
+from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.plan_split import STRATEGIES
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
@@ -290,15 +292,19 @@ def _check(
         if name not in SPLITS or name not in parts:
             raise ValueError(f"{name!r} is not one of its splits")
     subsets = [part for part in parts.values() if part.subset is not None]
-    runs = [part for part in parts.values() if part.subset is None] + subsets[:1]
-    _check_runs(index, runs)
+    every = [part for part in parts.values() if part.subset is None] + subsets[:1]
+    if any(part.members is not None for part in every):
+        for pair in itertools.combinations(every, 2):
+            if shared_rows(*pair, index):
+                raise ValueError("rows are in two splits")
+    else:
+        _check_runs(index, every)
     _check_subsets(index, subsets)
 
 
 def _check_runs(index: SampleIndex, parts: list[Segments]) -> None:
-    runs = [one for part in parts for one in part.runs()]
     series, start, stop = (
-        np.concatenate([getattr(one, name) for one in runs] or [np.zeros(0, dtype=np.int64)])
+        np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0, dtype=np.int64)])
         for name in ("series", "start", "stop")
     )
     order = np.lexsort((stop, start, series))

@@ -14,8 +14,6 @@ from h5lightning.planning.splitting.split_plan import Segments
 
 __all__ = ["shared_rows"]
 
-_PIECE = 1 << 20  # rows that are looked at together
-
 
 def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
     """The number of rows in both of two splits of an index.
@@ -44,9 +42,17 @@ def _all_rows(part: Segments, by_row: SampleIndex) -> Int64Array:
 def _bits(part: Segments, by_row: SampleIndex) -> Bits:
     """The rows of a part as a set of ids."""
     is_member = np.zeros(len(by_row), np.bool_)
-    selection = part.selection(by_row)
-    for start in range(0, len(selection), _PIECE):
-        is_member[selection(np.arange(start, min(start + _PIECE, len(selection))))] = True
+    if part.subset is not None:
+        is_member[_all_rows(part, by_row)] = True
+        return Bits.of_bools(is_member)
+    members = None if part.members is None else part.members.bools()
+    ranges = by_row.ranges_within(part.series, part.start, part.stop).normalized()
+    sizes = ranges.stops - ranges.starts
+    places = zip(
+        ranges.starts.tolist(), ranges.stops.tolist(), (np.cumsum(sizes) - sizes).tolist(), strict=True
+    )
+    for start, stop, first in places:
+        is_member[start:stop] = True if members is None else members[first : first + stop - start]
     return Bits.of_bools(is_member)
 
 

@@ -19,7 +19,7 @@ from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.tables.match_files import FileLines
-from h5lightning.planning.tables.match_series import pair_lines
+from h5lightning.planning.tables.match_series import LinePairs, lacking_lines, pair_lines
 from h5lightning.planning.tables.table_lines import TableLines
 
 __all__ = ["LineSeries", "check_line_options", "check_line_rows", "with_line_series"]
@@ -79,10 +79,9 @@ def with_line_series(catalog: Catalog, files: FileLines, table: Table) -> LineSe
     index = make_index(catalog, np.zeros(catalog.unit_count, np.int64), Rows())
     parts = _parts(files, table, index)
     _check_parts(files.lines, parts, index, None if catalog.bounds is None else index.series_rows)
-    lacking = np.setdiff1d(np.arange(len(catalog)), index.series_file[parts.owner])
+    lacking = np.setdiff1d(np.arange(len(index.series_rows)), parts.owner)
     if lacking.size and (table.on_missing == "raise" or not len(parts.line)):
-        missing = (catalog.names[file] for file in lacking.tolist())
-        raise TableError(f"{files.lines.title}: {files.unmatched_text(missing, len(lacking), 'file')}")
+        raise lacking_lines(files, table, index, lacking, LinePairs(parts.line, parts.owner))
     counts = np.bincount(parts.unit, minlength=catalog.unit_count).astype(np.int64)
     totals = np.zeros(catalog.unit_count, np.int64)
     np.maximum.at(totals, parts.unit, parts.start + parts.rows)

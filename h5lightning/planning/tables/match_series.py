@@ -17,7 +17,7 @@ from h5lightning.planning.series.names import called
 from h5lightning.planning.tables.match_files import FileLines
 from h5lightning.planning.tables.table_lines import TableLines
 
-__all__ = ["LinePairs", "SeriesLines", "match_series", "pair_lines"]
+__all__ = ["LinePairs", "SeriesLines", "lacking_lines", "match_series", "pair_lines"]
 
 _MOST_NAMED = 3
 
@@ -148,27 +148,30 @@ def match_series(files: FileLines, table: Table, index: SampleIndex, is_needed: 
     is_lacking = is_needed & (line_of < 0)
     lacking = np.flatnonzero(is_lacking)
     if lacking.size and (table.on_missing == "raise" or not (line_of >= 0).any()):
-        raise TableError(f"{lines.title}: {_lacking_text(files, table, index, lacking, pairs)}")
+        raise lacking_lines(files, table, index, lacking, pairs)
     return SeriesLines(lines, line_of)
 
 
-def _lacking_text(
+def lacking_lines(
     files: FileLines, table: Table, index: SampleIndex, lacking: Int64Array, pairs: LinePairs
-) -> str:
+) -> TableError:
+    """The error of series without a line, or of their files if lines speak of these: what is left on both sides."""
+    start = f"{files.lines.title}: "
     if table.series is None:
         missing = np.unique(index.series_file[lacking])
-        return files.unmatched_text((index.names[file] for file in missing.tolist()), len(missing), "file")
+        names = (index.names[file] for file in missing.tolist())
+        return TableError(start + files.unmatched_text(names, len(missing), "file"))
     text = f"{counted(len(lacking), 'series')} {'has' if len(lacking) == 1 else 'have'} no line: "
     text += listed(
         [index.where(one) for one in lacking[:_MOST_NAMED].tolist()], _MOST_NAMED, total=len(lacking)
     )
-    alone = np.setdiff1d(np.arange(len(files.lines)), pairs.line)
+    alone = files.lines.without(pairs.line)
     if alone.size:
         speak = "speaks" if alone.size == 1 else "speak"
         text += f"; {counted(alone.size, files.lines.noun)} {speak} of no series: "
         text += files.lines.named(alone, table.series)
-    return (
-        f"{text}. Add lines, correct the names in column {table.series!r}, or leave out what has no line with "
+    return TableError(
+        f"{start}{text}. Add lines, correct the names in column {table.series!r}, or leave out what has no line with "
         "table.on_missing='skip'"
     )
 

@@ -262,5 +262,6 @@ def _plain(request: ScanRequest) -> list[Any]:
         request.coordinate,
         list(request.indexes),
         list(request.row_values),
+        list(request.row_lists),
         list(request.row_texts),
     ]

@@ -19,6 +19,8 @@ from h5lightning.storage.scanning.conventions.bookkeeping import (
     sparse_format,
     sparse_refusal,
 )
+from h5lightning.storage.scanning.conventions.cells import cells_shape, holds_cells
+from h5lightning.storage.scanning.conventions.letters import holds_words
 from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
@@ -78,7 +80,7 @@ def describe_dataset(
         ValueError: its size is impossible.
     """
     info = dataset.info
-    element, shape = info.element, info.shape
+    element, shape, chunks = info.element, info.shape, info.chunks
     check_size(info)
     refusal = (
         bookkeeping_refusal(dataset)
@@ -91,11 +93,15 @@ def describe_dataset(
     raw, refusal = ("" if refusal else element.raw), refusal or element.refusal
     may_have_names = not (refusal or element.members or element.categories)
     vocabulary = vocabulary_of(dataset) if may_have_names else Vocabulary(element.categories)
+    if shape is not None and holds_words(dataset):
+        shape, chunks, raw = shape[:-1], chunks and chunks[:-1], ""
+    elif shape is not None and holds_cells(dataset):
+        shape, chunks = cells_shape(shape), None
     return DatasetSchema(
         path=dataset.path,
         dtype=element.dtype,
         shape=shape or (),
-        chunks=info.chunks,
+        chunks=chunks,
         filters=tuple(_filter_text(number, client_values) for number, client_values in info.filters),
         storage="none" if shape is None else info.storage,
         stored_bytes=info.did.get_storage_size(),

@@ -138,7 +138,7 @@ class _FileScan:
             reader,
             request.same,
             constants,
-            named=frozenset((*request.row_values, *request.row_texts)),
+            named=frozenset(request.kept_values),
             likely_paths=request.paths or (),
             has_series=not request.matched,
         )
@@ -186,10 +186,12 @@ class _FileScan:
         """The values of rows of each unit, by the name in the request."""
         request, found = self._request, {}
         file = ValueFile(self._fid, self._path, self._reader, request.allow_external, self._sources)
-        reader = RowValueReader(file, tell)
-        for name in dict.fromkeys((*request.row_values, *request.row_texts)):
+        # What a ``*`` matches has told the whole share of this file.
+        share = 0.0 if texts is not None else 1 / max(1, len(request.kept_values))
+        reader = RowValueReader(file, tell, share)
+        for name, kept in request.kept_values.items():
             with _DamageExplained(self._path, f"'/{name}'"):
-                found[name] = reader.of(name, texts, only_texts=name not in request.row_values)
+                found[name] = reader.of(name, texts, kept)
         return found
 
     def _explained(self, path: str, asked: str | None = None) -> _Described | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.file_schema import FileSchema
 
-__all__ = ["DIFFERENCE", "Outcome", "ScanRequest"]
+__all__ = ["DIFFERENCE", "Kept", "Outcome", "ScanRequest"]
 
 # The key of a comparison's result among the attributes, whose names all contain an ``@``.
 DIFFERENCE = "difference"
+
+# What is kept of values: of each row, only which ones occur, or only text.
+Kept: TypeAlias = Literal["rows", "lists", "texts"]
 
 # An error is a value here: one bad file does not end the scan of the others.
 Outcome: TypeAlias = FileSchema | H5LightningError
@@ -40,6 +43,7 @@ class ScanRequest:
         indexes: paths of datasets that divide others into rows of unequal length; they may hold the ``*``.
         row_values: names of datasets whose values are read and kept: ``path``, ``path[column]`` of a table, or the path
             of a group that is a column of AnnData; they may hold the ``*``.
+        row_lists: the same, of which several numbers a row, such as those of a label image, keep only what occurs.
         row_texts: the same, of which only text is kept, since numbers are known by themselves.
     """
 
@@ -57,6 +61,7 @@ class ScanRequest:
     lists: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     row_values: tuple[str, ...] = ()
+    row_lists: tuple[str, ...] = ()
     row_texts: tuple[str, ...] = ()
 
     @classmethod
@@ -64,6 +69,20 @@ class ScanRequest:
         """The request that was written as JSON; other keys are ignored."""
         names = [item.name for item in dataclasses.fields(cls) if item.name in plain]
         return cls(**{name: _as_tuple(plain[name]) for name in names})
+
+    @property
+    def kept_values(self) -> dict[str, Kept]:
+        """Names of datasets whose values are read → what is kept of them."""
+        every: dict[Kept, tuple[str, ...]] = {
+            "rows": self.row_values,
+            "lists": self.row_lists,
+            "texts": self.row_texts,
+        }
+        kept: dict[str, Kept] = {}
+        for what, names in every.items():
+            for name in names:
+                kept.setdefault(name, what)
+        return kept
 
 
 def _as_tuple(value: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import hdf5storage
 import netCDF4
 import numpy as np
 import pandas as pd
@@ -169,6 +170,23 @@ def pytables(folder: Path) -> Mapping[str, Any]:
         }
 
 
-CASES: Sequence[Any] = (cells, cells_07, cells_06, netcdf, xarray, pandas, pytables)
+def matlab(folder: Path) -> Mapping[str, Any]:
+    """Cells of text, along a row and along a column of MATLAB."""
+    words = np.asarray(["left", "right", "", "größe", "left", "x" * 40, "right"], object)
+    for number in range(2):
+        content = {"side": words[:, None], "row": words[None, ::-1]}
+        path = str(folder / f"{number}.mat")
+        hdf5storage.savemat(path, content, format="7.3", store_python_metadata=False, appendmat=False)
+    found = [hdf5storage.loadmat(str(path), appendmat=False) for path in sorted(folder.glob("*.mat"))]
+    names = ("side", "row")
+    return {
+        name: joined(
+            [["".join(np.asarray(cell).ravel().tolist()) for cell in one[name].ravel()] for one in found]
+        )
+        for name in names
+    }
+
+
+CASES: Sequence[Any] = (cells, cells_07, cells_06, netcdf, xarray, pandas, pytables, matlab)
 if __name__ == "__main__":
     write_cases(CASES)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from h5lightning.errors import BadFileError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.storage.discovery import discover
@@ -111,3 +112,15 @@ def test_each_match_has_its_values(tmp_path: Path) -> None:
     assert len(labels.lists) == 2
     kept = second.catalog.take(np.asarray([1])).row_values["s/*/label"]
     assert [rows_of(kept, unit) for unit in range(3)] == [["a", "b1"]] * 3
+
+
+def test_a_damaged_heap_of_text_is_said_of_its_file_alone(folder: Path) -> None:
+    """An object of size 0 in the global heap makes HDF5 search it indefinitely, or is an error."""
+    content = (folder / "1.h5").read_bytes()
+    start = content.index(b"GCOL") + 24
+    (folder / "1.h5").write_bytes(content[:start] + bytes(8) + content[start + 8 :])
+    with pytest.raises(BadFileError, match=r"1\.h5'.*damaged"):
+        build(folder)
+    access = Access(on_bad_file="skip", max_bad_fraction=0.5)
+    found = build_catalog(discover(str(folder / "*.h5")), REQUEST, access=access, progress=False).catalog
+    assert [rows_of(found.row_values["label"], unit) for unit in range(2)] == [["a", "b", "a"], ["a", "b"]]

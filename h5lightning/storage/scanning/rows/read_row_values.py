@@ -16,6 +16,7 @@ from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.planning.catalog.value_list import ValueList
 from h5lightning.planning.values.encoded_values import as_read, is_missing
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
+from h5lightning.storage.scanning.conventions.cells import CellError
 from h5lightning.storage.scanning.metadata_values import ValueReader, decoded_text
 from h5lightning.storage.scanning.rows.distinct_values import DistinctValues, TooManyValuesError, renumbered
 from h5lightning.storage.scanning.rows.value_blocks import LongTextError, StoredColumn
@@ -26,11 +27,11 @@ from h5lightning.storage.scanning.rows.value_source import (
     column_of,
     open_source,
 )
+from h5lightning.storage.scanning.scan_request import Kept
 
 __all__ = ["RowValueReader"]
 
 _MOST_IN_ROW = 2**16
-_MOST_BESIDE = 2**24  # numbers of a dataset with several of them in a row
 _MOST_CODES = 2**28
 
 _Values = npt.NDArray[Any]
@@ -41,50 +42,53 @@ class RowValueReader:
 
     Args:
         file: the file.
-        tell: called after each block, so that a long scan is not taken for one that hangs.
+        tell: called after each block with the share of the scan that it was, so that a long scan is not taken for one
+            that hangs.
+        share: the share of the scan that the values of one name are; 0 where other parts tell all of it.
     """
 
-    def __init__(self, file: ValueFile, tell: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self, file: ValueFile, tell: Callable[[float], None] = lambda _: None, share: float = 0.0
+    ) -> None:
         self._file = file
         self._tell = tell
+        self._share = share
 
-    def of(self, name: str, texts: Sequence[str] | None = None, *, only_texts: bool = False) -> RowValues:
+    def of(self, name: str, texts: Sequence[str] | None = None, kept: Kept = "rows") -> RowValues:
         """The values of a name in each unit; why they were not read is recorded, not raised.
 
         Args:
             name: the name, which may hold the ``*``; see `open_source`.
             texts: what the ``*`` matched in each unit; None if the file is one unit.
-            only_texts: leave out numbers that mean something without the rows being read.
+            kept: what is kept; see `ScanRequest.kept_values`.
 
         Raises:
             OSError: the values are damaged.
             NeedsProcessError: text must be read in a scanning process.
         """
         if texts is None:
-            return self._column(name, only_texts=only_texts)
+            return self._column(name, kept)
         if "*" in name:
-            return RowValues.joined(
-                [self._column(concrete(name, text), only_texts=only_texts) for text in texts]
-            )
-        shared = RowValues.joined([self._column(name, only_texts=only_texts)] if texts else [])
+            return RowValues.joined([self._column(concrete(name, text), kept) for text in texts])
+        shared = RowValues.joined([self._column(name, kept)] if texts else [])
         return shared.take(np.zeros(len(texts), np.int64))
 
-    def _column(self, name: str, *, only_texts: bool) -> RowValues:
+    def _column(self, name: str, kept: Kept) -> RowValues:
         try:
             source = open_source(self._file, name)
             try:
-                return self._read(source, only_texts=only_texts)
-            except (TooManyValuesError, LongTextError) as error:
+                return self._read(source, kept)
+            except (TooManyValuesError, LongTextError, CellError) as error:
                 raise NoValuesError(f"{source.name} {error}") from error
         except NoValuesError as error:
             return RowValues.broken(str(error))
 
-    def _read(self, source: ValueSource, *, only_texts: bool) -> RowValues:
+    def _read(self, source: ValueSource, kept: Kept) -> RowValues:
         shape = source.column.shape
         rows, row_size = (shape[0], math.prod(shape[1:])) if shape else (1, 1)
-        if only_texts and source.is_known_without_rows:
+        if kept == "texts" and source.is_known_without_rows:
             return RowValues.of_unit(ValueList(is_text=False), None, rows=rows, row_size=row_size)
-        keeps = _keeps(rows, row_size, is_text=source.column.text is not None or source.table is not None)
+        keeps = _keeps_rows(rows, row_size, kept, is_text=source.column.is_text or source.table is not None)
         distinct = DistinctValues(rows * row_size if keeps else None)
         mask = None if source.mask is None else _mask(source.mask)
         start = 0
@@ -95,7 +99,7 @@ class RowValueReader:
                 missing = masked if missing is None else missing | masked
             distinct.add(values, missing)
             start += block.size
-            self._tell(0.0)
+            self._tell(self._share * block.size / (rows * row_size))
         found, codes = self._named(source, *distinct.found())
         return RowValues.of_unit(found, codes, rows=rows, row_size=row_size)
 
@@ -107,7 +111,7 @@ class RowValueReader:
             names, position = self._names(source, values)
         elif source.numbers is not None:
             names, position = _names_of(values, np.asarray(source.numbers), source.names)
-        elif source.column.text is not None:
+        elif source.column.is_text:
             names, position = _text_list(values)
         else:
             return ValueList.of_numbers(values), codes
@@ -137,12 +141,11 @@ class RowValueReader:
         return values, position
 
 
-def _keeps(rows: int, row_size: int, *, is_text: bool) -> bool:
-    """Whether the value of each row is kept: of numbers, all rows would fill the index."""
-    count = rows * row_size
-    if row_size > _MOST_IN_ROW or count > _MOST_CODES:
+def _keeps_rows(rows: int, row_size: int, kept: Kept, *, is_text: bool) -> bool:
+    """Whether the value of each row is kept. A batch can read numbers again, so they need not fill the index."""
+    if row_size > _MOST_IN_ROW or rows * row_size > _MOST_CODES:
         return False
-    return is_text or row_size == 1 or count <= _MOST_BESIDE
+    return kept == "rows" or is_text or row_size == 1
 
 
 def _decoded(block: _Values, source: ValueSource) -> tuple[_Values, BoolArray | None]:

@@ -13,6 +13,7 @@ from h5py import h5t
 
 from h5lightning.planning.catalog.schema import Member
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
+from h5lightning.storage.scanning.conventions.cells import cell_texts, cells_shape
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.stored_values import blocks_of, blocks_of_columns, blocks_of_text
 
@@ -37,6 +38,7 @@ class StoredColumn:
         text: the type of its text; None for numbers.
         is_words: whether it holds letters, whose last axis is that of the letters of a word (netCDF).
         reader: reads text.
+        is_cells: whether it holds references to text (MATLAB).
     """
 
     info: DatasetInfo
@@ -44,11 +46,19 @@ class StoredColumn:
     text: h5t.TypeStringID | None
     is_words: bool
     reader: ValueReader
+    is_cells: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are text."""
+        return self.text is not None or self.is_cells
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of its values, the axis of rows first."""
         shape = (self.info.shape or ()) + (() if self.member is None else self.member.shape)
+        if self.is_cells:
+            return cells_shape(shape)
         return shape[:-1] if self.is_words else shape
 
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
@@ -56,12 +66,15 @@ class StoredColumn:
 
         Raises:
             LongTextError: a text is too long.
+            CellError: a cell holds no text.
             OSError: they are damaged.
             NeedsProcessError: text must be read in a scanning process.
         """
         if 0 in self.shape or self.info.shape is None:
             return
-        if self.text is None:
+        if self.is_cells:
+            yield from self._cells()
+        elif self.text is None:
             yield from self._numbers()
         elif self.text.is_variable_str():
             yield from self._variable_texts()
@@ -88,6 +101,13 @@ class StoredColumn:
                 yield np.char.rstrip(block.reshape(-1), b" ")
             else:
                 yield _cut(block.reshape(-1)) if pad == h5t.STR_NULLTERM else block.reshape(-1)
+
+    def _cells(self) -> Iterator[npt.NDArray[Any]]:
+        references = np.asarray(h5py.Dataset(self.info.did)[()], object).reshape(-1).tolist()
+        for start in range(0, len(references), _FIRST_TEXTS):
+            block = references[start : start + _FIRST_TEXTS]
+            encoded = list(cell_texts(block, self.info.did, self.reader, start))
+            yield np.asarray(encoded, f"S{max(1, *map(len, encoded))}")
 
     def _variable_texts(self) -> Iterator[npt.NDArray[Any]]:
         """Texts of variable length, in blocks that hold many of them."""

@@ -18,12 +18,14 @@ from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import filter_problem
 from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal, sparse_refusal
+from h5lightning.storage.scanning.conventions.cells import holds_cells
 from h5lightning.storage.scanning.conventions.encodings import (
     encoding_of,
     encoding_with_sources,
     is_of_netcdf,
 )
 from h5lightning.storage.scanning.conventions.flag_names import flag_names
+from h5lightning.storage.scanning.conventions.letters import holds_words
 from h5lightning.storage.scanning.conventions.missing_categories import mask_beside
 from h5lightning.storage.scanning.conventions.vocabularies import NameTable, name_table
 from h5lightning.storage.scanning.describe_dataset import check_size, find_dataset, missing_chunks
@@ -32,7 +34,7 @@ from h5lightning.storage.scanning.rows.value_blocks import StoredColumn
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.stored_values import has_own_values
 
-__all__ = ["NoValuesError", "ValueFile", "ValueSource", "column_of", "open_source"]
+__all__ = ["NoValuesError", "ValueFile", "ValueSource", "column_of", "inner_dataset", "open_source"]
 
 _COLUMN = re.compile(r"(?P<table>.+)\[(?P<column>[^\[\]]+)\]")
 _MOST_BLOCK_BYTES = 256 * 1024 * 1024
@@ -70,7 +72,7 @@ class ValueSource:
     @property
     def is_known_without_rows(self) -> bool:
         """Whether stored numbers mean what they mean without the scan reading the rows."""
-        return not self.is_group and self.column.text is None and self.table is None
+        return not self.is_group and not self.column.is_text and self.table is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +159,17 @@ def _source(dataset: ScannedDataset, column: str | None, file: ValueFile, *, is_
     path, info = dataset.path, dataset.info
     name = f"'/{path}'" if column is None else f"'/{path}[{column}]'"
     of_netcdf = is_of_netcdf(dataset)
-    is_letters = len(info.shape or ()) > 1 and info.itemsize == 1 and of_netcdf
+    if column is None and holds_cells(dataset):
+        return ValueSource(
+            name, StoredColumn(info, None, None, is_words=False, reader=file.reader, is_cells=True)
+        )
     try:
-        stored = column_of(info, column, file.reader, is_words=is_letters)
+        stored = column_of(info, column, file.reader, is_words=column is None and holds_words(dataset))
     except NoValuesError as error:
         raise NoValuesError(f"'/{path}' {error}") from None
     found = mask_beside(dataset) if dataset.name == _VALUES and dataset.group else None
     mask = None if found is None else found[0]
-    if stored.text is not None:
+    if stored.is_text:
         return ValueSource(name, stored, mask=mask, is_group=is_group)
     if (table := name_table(dataset, column or "")) is not None:
         beside = ScannedDataset(file.fid, "", DatasetInfo.of(table.did), file.reader)
@@ -218,17 +223,23 @@ def _scanned(file: ValueFile, path: str, info: DatasetInfo) -> ScannedDataset:
     return ScannedDataset(fid, name.decode("utf-8", "surrogateescape").strip("/"), info, file.reader)
 
 
+def inner_dataset(fid: h5f.FileID, path: str) -> str | None:
+    """The path of the codes or values in the group of a column of AnnData; None if it is no such group."""
+    group = object_at(fid, path)
+    if not isinstance(group, h5g.GroupID):
+        return None
+    for inner, other in ((_CODES, "categories"), (_VALUES, "mask")):
+        if group.links.exists(encoded(inner)) and group.links.exists(encoded(other)):
+            return f"{path}/{inner}"
+    return None
+
+
 def _inner(file: ValueFile, path: str, found: DatasetSchema) -> str:
     """The dataset of the group of a categorical or nullable column of AnnData."""
-    group = object_at(file.fid, path) if found.dtype == "group" else None
-    if isinstance(group, h5g.GroupID):
-        names = {
-            name for name in (_CODES, "categories", _VALUES, "mask") if group.links.exists(encoded(name))
-        }
-        for inner, other in ((_CODES, "categories"), (_VALUES, "mask")):
-            if {inner, other} <= names:
-                return f"{path}/{inner}"
-    raise NoValuesError(f"'/{path}' {found.refusal}")
+    inner = inner_dataset(file.fid, path) if found.dtype == "group" else None
+    if inner is None:
+        raise NoValuesError(f"'/{path}' {found.refusal}")
+    return inner
 
 
 def _problem(dataset: ScannedDataset, file: ValueFile) -> str:

@@ -19,7 +19,7 @@ from h5lightning.planning.catalog.row_values import RowValues
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 from h5lightning.storage.scanning.parallel_scan import scan_file
-from h5lightning.storage.scanning.rows import distinct_values, read_row_values, value_blocks
+from h5lightning.storage.scanning.rows import distinct_values, value_blocks
 from h5lightning.storage.scanning.rows.read_row_values import RowValueReader
 from h5lightning.storage.scanning.rows.value_source import ValueFile
 
@@ -121,7 +121,7 @@ def test_many_blocks_are_one_list(texts: list[str], size: int) -> None:
         file.create_dataset("x", data=stored, dtype=TEXT)
         file.create_dataset("fixed", data=np.char.encode(stored.astype("U40")))
         file["n"] = numbers
-        reader = RowValueReader(ValueFile(file.id, "m.h5", VALUES), told.append)
+        reader = RowValueReader(ValueFile(file.id, "m.h5", VALUES), told.append, 0.5)
         for name, expected in (("x", stored), ("fixed", stored), ("n", numbers)):
             found = reader.of(name)
             rows = found.rows_of(0)
@@ -130,6 +130,7 @@ def test_many_blocks_are_one_list(texts: list[str], size: int) -> None:
             values = np.asarray([*found.values(0), None], object)
             assert values[rows].tolist() == expected.tolist()
     assert len(told) >= len(texts) // 64
+    assert sum(told) == pytest.approx(1.5 if texts else 0)
 
 
 def test_names_stand_for_codes(file: h5py.File) -> None:
@@ -208,21 +209,53 @@ def test_the_ends_of_fixed_text_follow_its_type(file: h5py.File) -> None:
     assert values_of(read(file, "zero")) == ["ab\0x", "c   ", "d"]
 
 
+def write_cells(file: h5py.File, name: str, cells: list[Any], **attributes: Any) -> None:
+    for number, cell in enumerate(cells):
+        file[f"#refs#/{name}{number}"] = cell
+        kind = b"char" if np.asarray(cell).dtype == np.uint16 else b"double"
+        file[f"#refs#/{name}{number}"].attrs.update({"MATLAB_class": np.bytes_(kind)} | attributes)
+    references = [file[f"#refs#/{name}{number}"].ref for number in range(len(cells))]
+    file.create_dataset(name, data=np.asarray([references], h5py.ref_dtype))
+    file[name].attrs["MATLAB_class"] = np.bytes_(b"cell")
+
+
+def test_cells_of_matlab_are_text(file: h5py.File) -> None:
+    words = [np.frombuffer(word.encode("utf-16-le"), "<u2")[:, None] for word in ("left", "größe", "left")]
+    write_cells(file, "side", words)
+    write_cells(file, "empty", [np.asarray([0, 0], "u8")], MATLAB_empty=np.uint8(1))
+    write_cells(file, "number", [words[0], np.zeros((1, 1))])
+    write_cells(file, "long", [np.full((5000, 1), 65, "u2")])
+    file.create_dataset("nowhere", data=np.asarray([[h5py.Reference()]], h5py.ref_dtype))
+    file["nowhere"].attrs["MATLAB_class"] = np.bytes_(b"cell")
+    found = read(file, "side")
+    assert (values_of(found), found.unit_rows.tolist()) == (["left", "größe", "left"], [3])
+    assert values_of(read(file, "side", kept="texts")) == ["left", "größe", "left"]
+    assert values_of(read(file, "empty")) == [""]
+    assert (
+        problem_of(file, "number")
+        == "'/number' has a cell [1] that holds double values, expected one line of text"
+    )
+    assert problem_of(file, "long") == "'/long' has a cell [0] with over 4,096 letters"
+    assert problem_of(file, "nowhere") == "'/nowhere' has a cell [0] that refers to nothing"
+
+
 def test_bytes_that_are_no_text_are_escaped(file: h5py.File) -> None:
     # The halves of a letter are no letter, although they would make one together.
     file["x"] = np.asarray([b"b\xc3", b"\xa4b", b"a"])
     assert values_of(read(file)) == ["b\\xc3", "\\xa4b", "a"]
 
 
-def test_numbers_of_images_keep_only_what_occurs(file: h5py.File, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_images_keep_only_what_occurs(file: h5py.File) -> None:
     file.create_dataset("x", data=np.arange(12).reshape(3, 4) // 5)
     file.create_dataset("wide", data=np.zeros((2, 2**16 + 1), "u1"), compression="gzip")
+    file["single"], file["texts"] = np.asarray([3, 4, 3]), np.asarray([[b"a", b"b"]])
     assert values_of(read(file)) == [[0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 2, 2]]
-    monkeypatch.setattr(read_row_values, "_MOST_BESIDE", 11)
-    for name, values, size in (("x", [0, 1, 2], 4), ("wide", [0], 2**16 + 1)):
-        found = read(file, name)
+    for name, values, size, kept in (("x", [0, 1, 2], 4, "lists"), ("wide", [0], 2**16 + 1, "rows")):
+        found = read(file, name, kept=kept)
         assert (list(found.values(0)), found.has_rows.tolist(), found.rows_of(0)) == (values, [False], None)
         assert found.unit_row_sizes.tolist() == [size]
+    assert values_of(read(file, "single", kept="lists")) == [3, 4, 3]
+    assert values_of(read(file, "texts", kept="lists")) == [["a", "b"]]
 
 
 def test_numbers_are_left_out_where_only_texts_are_requested(file: h5py.File) -> None:
@@ -231,10 +264,10 @@ def test_numbers_are_left_out_where_only_texts_are_requested(file: h5py.File) ->
     file["t"] = ["a", "b"]
     file["obs/cell/codes"], file["obs/cell/categories"] = np.asarray([0, 1], "i1"), ["z", "a"]
     for name in ("x", "side"):
-        found = read(file, name, only_texts=True)
+        found = read(file, name, kept="texts")
         assert (found.problem(0), len(found.values(0)), found.rows_of(0)) == ("", 0, None)
-    assert values_of(read(file, "t", only_texts=True)) == ["a", "b"]
-    assert values_of(read(file, "obs/cell", only_texts=True)) == ["z", "a"]
+    assert values_of(read(file, "t", kept="texts")) == ["a", "b"]
+    assert values_of(read(file, "obs/cell", kept="texts")) == ["z", "a"]
 
 
 def test_units_have_their_own_values_or_share_those_of_the_file(file: h5py.File) -> None:
@@ -270,7 +303,7 @@ def write_problems(file: h5py.File) -> None:
     file["group/x"] = 0
     file["table"] = np.zeros(2, [("a", "i4"), ("c", "c8")])
     file.create_dataset("holes", (40,), "i4", chunks=(10,))
-    file.create_dataset("list", (1,), h5py.vlen_dtype("u1"))[0] = [1, 2]
+    file.create_dataset("list", (1,), h5py.vlen_dtype("i4"))[0] = [1, 2]
     file["empty"] = h5py.Empty("f4")
     file["complex"] = np.zeros(2, "c8")
     file["soft"] = h5py.SoftLink("/text")
