@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +83,7 @@ class BlockReader:
         reader: reads rows into buffers.
         cache_bytes: for values that many rows share.
         other_lengths: entries of each unit along the other axes of windows, ``(units, axes)``; None for none.
+        tiles: entries along the first of them that are read together, in each unit, ``(units,)``; None for all.
     """
 
     def __init__(
@@ -93,28 +94,41 @@ class BlockReader:
         *,
         cache_bytes: int,
         other_lengths: Int64Array | None = None,
+        tiles: Int64Array | None = None,
     ) -> None:
         self._index = index
         self._reader = reader
         self._paths = FilePaths(index)
         self._plans = [with_stored_type(plan) for plan in plans]
-        self._other_lengths = other_lengths
+        self._other_lengths, self._tiles = other_lengths, tiles
         self._context = ReadContext(reader, ConstantCache(cache_bytes, len(index.rows_of_units)))
         self._kept: dict[Block, list[FieldReader]] = {}
 
-    def read(self, block: RowBlock) -> dict[str, BlockValues]:
-        """The values of all fields in a block.
+    def read(self, block: RowBlock) -> Iterator[dict[str, BlockValues]]:
+        """The values of all fields in a block; in tiles, if there are any, one after the other.
 
         Raises:
             H5LightningError: a file cannot be read, or a number represents a missing value in a field without
                 ``decode``.
         """
         located, first = (LocatedBatch.of(ids, self._paths) for ids in (block.ids, block.ids[:1]))
-        others: tuple[int, ...] = ()
-        if self._other_lengths is not None:
-            others = tuple(self._other_lengths[located.units[0]].tolist())
-            located = replace(located, others=np.zeros((len(block.ids), len(others)), np.int64))
-        readers = self._readers(Block(block.run, others))
+        if self._other_lengths is None:
+            yield self._of_block(block, Block(block.run), located, first)
+            return
+        unit = int(located.units[0])
+        length, *lengths = self._other_lengths[unit].tolist()
+        step = length if self._tiles is None else int(self._tiles[unit])
+        for start in range(0, length, max(1, step)):
+            others = min(step, length - start), *lengths
+            starts = np.zeros((len(block.ids), len(others)), np.int64)
+            starts[:, 0] = start
+            tile = Block(block.run, others)
+            yield self._of_block(block, tile, replace(located, others=starts), first)
+
+    def _of_block(
+        self, block: RowBlock, read: Block, located: LocatedBatch, first: LocatedBatch
+    ) -> dict[str, BlockValues]:
+        readers = self._readers(read)
         by_row = [one for one in readers if is_by_row(one.plan) and not differs_by_row(one.plan)]
         shared = [one for one in readers if not is_by_row(one.plan)]
         found = self._of(located, by_row) | (self._of(first, shared) if shared else {})

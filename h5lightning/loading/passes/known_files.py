@@ -23,14 +23,17 @@ class KnownFiles:
     Args:
         computation: what is computed.
         store: keeps what is known.
+
+    Attributes:
+        is_stored: whether what is found out is kept.
     """
 
     def __init__(self, computation: Computation, store: StatisticsStore) -> None:
         self._store = store
         self._form = computation.form
         self._identity = tuple(map(repr, computation.identity))
-        self._is_stored = _is_of_files(computation)
-        self._known = store.load(self._identity) if self._is_stored else KnownSummaries({})
+        self.is_stored = _is_of_files(computation)
+        self._known = store.load(self._identity) if self.is_stored else KnownSummaries({})
         self._total = SummaryTotal(self._form)
         self._files: dict[bytes, FieldSummary] = {}
 
@@ -46,13 +49,13 @@ class KnownFiles:
         """Add the next file, as it was read; None if it is known."""
         summary = self._known.files[digest] if read is None else read
         self._total.add(summary)
-        if self._is_stored and (len(self._files) + 1) * self._form.nbytes(FILE_VALUES) <= _MOST_BYTES:
+        if self.is_stored and (len(self._files) + 1) * self._form.nbytes(FILE_VALUES) <= _MOST_BYTES:
             self._files[digest] = summary
 
     def finish(self, digests: Bytes) -> FieldSummary:
         """The summary of all files, which is kept for the next time."""
         total = self._total.summary()
-        if self._is_stored:
+        if self.is_stored:
             known = self._known.with_last(self._files, total, digest_of_all(digests))
             self._store.save(self._identity, known)
         return total

@@ -24,6 +24,7 @@ from h5lightning.planning.selection import Selection
 from h5lightning.planning.splitting.split_plan import SplitPlan
 from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
 from h5lightning.planning.summaries.field_summary import FieldSummary, SummaryTotal
+from h5lightning.planning.tables.column_fields import TableField
 from h5lightning.storage.indexing.statistics_store import StatisticsStore
 from h5lightning.storage.survey import DataSurvey
 
@@ -68,7 +69,7 @@ def read_statistics(
     selection = plan.selection("train", index)
     computations = planned_computations(survey.fields.plans, requests)
     distinct = list({id(one): one for one in computations.values()}.values())
-    source = _Source(survey, index, selection, PassOptions(access, reader, threads))
+    source = _Source(survey, index, selection, PassOptions(access, reader, threads, in_tiles=True))
     store = StatisticsStore(index_dir, survey.catalog.root)
     summaries: dict[int, FieldSummary] = {}
     for group in grouped(distinct):
@@ -113,9 +114,11 @@ class _Group:
         totals = [known.total(digests) for known in self._known]
         if all(total is not None for total in totals):
             return [total for total in totals if total is not None]
-        is_known = np.logical_and.reduce([known.has(digests) for known in self._known])
         rows = RowPass(source.survey, source.index, source.selection, self._plans, source.options)
         with rows:
+            if not any(known.is_stored for known in self._known) and not is_by_row(self._plans[0]):
+                return self._of_all(rows.reader)
+            is_known = np.logical_and.reduce([known.has(digests) for known in self._known])
             read = self._parts(rows, files[~is_known], progress)
             for digest, known in zip(map(bytes, digests), is_known.tolist(), strict=True):
                 parts = (None,) * len(self._known) if known else next(read)
@@ -140,22 +143,28 @@ class _Group:
 
     def _of_shared(self, reader: BlockReader, files: Int64Array) -> Iterator[tuple[FieldSummary, ...]]:
         """The summaries of each file, of fields that are the same for many rows."""
-        index = self._index
         ids, weights = self._shared()
-        borders = index.first_id[index.first_series]
-        at_once = 1 if any(plan.spec.varies for plan in self._plans) else _SHARED_AT_ONCE
+        borders = self._index.first_id[self._index.first_series]
         for file in files.tolist():
-            sums = GroupSums(self._computations)
-            start, end = ids.searchsorted(borders[file : file + 2]).tolist()
-            for first in range(start, end, at_once):
-                part = slice(first, min(first + at_once, end))
-                sums.add_shared(reader.read_shared(ids[part]), weights[part])
-            yield sums.summaries()
+            part = slice(*ids.searchsorted(borders[file : file + 2]).tolist())
+            yield self._sums_of(reader, ids[part], weights[part]).summaries()
+
+    def _of_all(self, reader: BlockReader) -> list[FieldSummary]:
+        """The summaries of all files, of fields that are the same for many rows, and that no file must be read for."""
+        return list(self._sums_of(reader, *self._shared()).summaries())
+
+    def _sums_of(self, reader: BlockReader, ids: Int64Array, weights: Int64Array) -> GroupSums:
+        sums = GroupSums(self._computations)
+        at_once = 1 if any(plan.spec.varies for plan in self._plans) else _SHARED_AT_ONCE
+        for first in range(0, len(ids), at_once):
+            part = slice(first, first + at_once)
+            sums.add_shared(reader.read_shared(ids[part]), weights[part])
+        return sums
 
     def _shared(self) -> tuple[Int64Array, Int64Array]:
         """The first row of each unit, or of each series, and how many of its rows are selected."""
         index = self._index
-        if any(isinstance(plan, SeriesField) for plan in self._plans):
+        if any(isinstance(plan, (SeriesField, TableField)) for plan in self._plans):
             borders = index.first_id
         else:
             units = np.arange(len(index.rows_of_units) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -20,7 +21,7 @@ from h5lightning.planning.fields import FieldPlan, JoinedField, RowField
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.passes.row_blocks import Piece, RowBlocks
 from h5lightning.planning.passes.rows_of_field import is_by_entry
-from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_of_chunk
+from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_of_chunk
 from h5lightning.planning.selection import Selection
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
@@ -34,6 +35,7 @@ _MIB = 1024 * 1024
 _PIECE_BYTES = 32 * _MIB
 _BLOCK_BYTES = 4 * _MIB
 _MEMORY_BYTES = 256 * _MIB
+_TILE_BYTES = 32 * _MIB
 _LEAST_CACHE_BYTES = 16 * _MIB
 
 
@@ -45,11 +47,13 @@ class PassOptions:
         access: how files are opened.
         reader: ``auto``, ``direct`` or ``h5py``.
         threads: threads that read, at most; None for one on each core.
+        in_tiles: whether rows of windows along several axes may come in tiles, each with a part of all entries.
     """
 
     access: Access
     reader: str = "auto"
     threads: int | None = None
+    in_tiles: bool = False
 
 
 class RowPass:
@@ -77,14 +81,19 @@ class RowPass:
         access = options.access
         self._index = index
         self._blocks, block_bytes = _row_blocks(survey, index, selection, plans)
+        others, tiles = survey.fields.other_lengths if _has_other_axes(plans) else None, None
+        if others is not None and options.in_tiles:
+            tiles = _tiles(survey, plans, others, self._blocks)
+            block_bytes = min(block_bytes, _TILE_BYTES)
         most = max(1, _MEMORY_BYTES // (2 * block_bytes))
         self._threads = min(options.threads or usable_cores(), most)
         # As much as is decoded at the same time: memory that was used a moment ago is faster.
         cache_bytes = min(access.cache_bytes, max(_LEAST_CACHE_BYTES, 3 * self._threads * block_bytes))
         pool = HandlePool(replace(access, cache_bytes=cache_bytes), scanned_files=survey.scanned_files)
         self._reader = make_reader(options.reader, pool)
-        others = survey.fields.other_lengths if _has_other_axes(plans) else None
-        self.reader = BlockReader(index, plans, self._reader, cache_bytes=cache_bytes, other_lengths=others)
+        self.reader = BlockReader(
+            index, plans, self._reader, cache_bytes=cache_bytes, other_lengths=others, tiles=tiles
+        )
 
     def run(
         self, begin: Callable[[Piece], W], files: Int64Array | None = None, *, progress: str | None = None
@@ -138,6 +147,8 @@ def _row_blocks(
     is_plain = len(in_unit) == len(singles) and all(
         part.leading == 1 and not isinstance(part, BoxField) for part in rows
     )
+    if cells == 1:  # else tiles have fewer bytes
+        chunks[chunks * row_bytes > _MEMORY_BYTES] = 1  # no memory holds them: they are read several times
     block_rows = max(1, _BLOCK_BYTES // row_bytes)
     blocks = RowBlocks(
         index,
@@ -157,7 +168,24 @@ def _row_bytes(part: RowField) -> int:
     stored = np.dtype(part.stored).itemsize
     if is_by_entry(part):
         return max(1, int(part.mean_numbers * stored))
+    if isinstance(part, BoxField):  # without the axes of windows
+        beside = (size for axis, size in enumerate(part.sizes) if axis not in part.row_numbers.free_axes)
+        return math.prod((*beside, *part.element_shape)) * stored
     return max(part.row_bytes, part.decoded_row_bytes)
+
+
+def _tiles(
+    survey: DataSurvey, plans: Sequence[FieldPlan], others: Int64Array, blocks: RowBlocks
+) -> Int64Array:
+    """Entries along the first other axis of windows to read together, whole chunks, in each unit, ``(units,)``."""
+    rows = [part for part in _singles(plans) if isinstance(part, RowField)]
+    boxes = box_chunks(survey.catalog, rows)
+    chunks = np.ones(len(others), np.int64) if boxes is None else boxes.shapes[:, 1]
+    beside = sum(_row_bytes(part) for part in rows) * others[:, 1:].prod(axis=1)
+    entry_bytes = np.maximum(1, beside * np.maximum(blocks.block_rows, blocks.chunks))
+    fitting = _TILE_BYTES // entry_bytes
+    tiles: Int64Array = np.maximum(fitting // chunks, 1) * chunks
+    return tiles
 
 
 def _other_axes(part: FieldPlan) -> bool:

@@ -19,7 +19,12 @@ class PieceWork(Protocol):
     """What is made of the rows of one piece."""
 
     def add(self, values: Mapping[str, BlockValues], ids: Int64Array) -> None:
-        """Take the values of some rows; ``ids`` are those of the index of rows, ascending, ``(N,)``."""
+        """Take the values of some rows; in tiles, the same rows come again with other entries.
+
+        Args:
+            values: the values of each field.
+            ids: ids of the index of rows, ascending, ``(N,)``.
+        """
 
 
 W = TypeVar("W", bound=PieceWork)
@@ -92,12 +97,12 @@ class _Pass(Generic[W]):
         return [(self._pieces[number], one) for number, one in zip(task, made, strict=True)]
 
     def _take(self, block: RowBlock, made: Sequence[W], first: int) -> None:
-        values, ids, chosen = self._reader.read(block), block.row_ids(), block.chosen
-        if chosen is not None:
-            values = {key: one.of(chosen) for key, one in values.items()}
-        if len(block.parts) == 1:
-            made[block.parts[0].piece - first].add(values, ids)
-            return
-        for number, start, stop in block.parts:
-            rows = slice(start, stop)
-            made[number - first].add({key: one.of(rows) for key, one in values.items()}, ids[rows])
+        ids, chosen = block.row_ids(), block.chosen
+        for read in self._reader.read(block):
+            values = read if chosen is None else {key: one.of(chosen) for key, one in read.items()}
+            if len(block.parts) == 1:
+                made[block.parts[0].piece - first].add(values, ids)
+                continue
+            for number, start, stop in block.parts:
+                rows = slice(start, stop)
+                made[number - first].add({key: one.of(rows) for key, one in values.items()}, ids[rows])

@@ -264,8 +264,9 @@ def test_rows_along_the_last_axis(tmp_path, samples, per):
         check(found["xy"], both, per)
 
 
-@pytest.mark.parametrize("by", ["file", "block"])
-def test_volumes(tmp_path, by):
+@pytest.mark.parametrize(("by", "tile_bytes"), [("file", 2**25), ("block", 2**12), ("file", 1)])
+def test_volumes(tmp_path, monkeypatch, by, tile_bytes):
+    monkeypatch.setattr("h5lightning.loading.passes.row_pass._TILE_BYTES", tile_bytes)
     rng, contents = np.random.default_rng(5), []
     for number in range(4):
         shape = (9 + number, 12, 10 + number)
@@ -287,7 +288,8 @@ def test_volumes(tmp_path, by):
     check(found["m"], masks, "all")
 
 
-def test_rows_of_unequal_shapes(tmp_path):
+@pytest.mark.parametrize("by", ["sample", "block", "file"])
+def test_rows_of_unequal_shapes(tmp_path, by):
     rng, contents = np.random.default_rng(6), []
     for number in range(4):
         lengths = rng.integers(0, 6, 30)
@@ -307,7 +309,7 @@ def test_rows_of_unequal_shapes(tmp_path):
         "valid": Field("valid", index="offsets", ragged="list"),
         "image": Field("image", ragged="pad"),
     }
-    dm = H5DataModule(f"{tmp_path}/*.h5", fields, split=Split(by="sample"))
+    dm = H5DataModule(f"{tmp_path}/*.h5", fields, split=Split(by=by))
     asked = {
         "points": StatisticsRequest(where="valid"),
         "image": StatisticsRequest("first"),
