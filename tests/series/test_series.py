@@ -20,7 +20,7 @@ from judging.campaign import Tally, run
 from judging.contract import Contract, Sample
 from judging.disagreement import DisagreementError
 from judging.divisions import RefusedError, divide
-from judging.drawing import KINDS, STYLES
+from judging.drawing import KINDS, STYLES, TOPICS
 from judging.judge import judge
 from judging.options import Case
 from judging.trees import FileTree, Stored, Tree
@@ -34,7 +34,7 @@ GROUPS = (
     ("files", "axis", "names and table"),
     ("ends", "offsets", "lengths", "stops", "flags", "runs"),
 )
-# How many right cases of 102 use an option, at least: else it is not tested.
+# How many right cases of 60 use an option, at least: else it is not tested.
 FLOORS = {
     "plain": {"steps": 3, "extra_rows": 2, "stages": 2, "bucket: a field": 2},
     "axes": {"axis of a field": 3, "windows along axis -1": 3, "windows along axis 1": 2, "jitter": 1},
@@ -71,15 +71,15 @@ FLOORS = {
 }
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", [*STYLES, *TOPICS])
 @pytest.mark.timeout(300)
 def test_random_series(style):
-    """5 × 102 cases, 34 of each group of kinds."""
+    """9 × 60 cases, 20 of each group of kinds."""
     every = Tally()
     for number, kinds in enumerate(GROUPS):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tally = run(34, number, MEMORY, kinds=kinds, styles=(style,))
+            tally = run(20, number, MEMORY, kinds=kinds, styles=(style,))
         assert not tally.failure, tally.failure
         every.counts += tally.counts
         every.reasons += tally.reasons

@@ -42,6 +42,7 @@ class Added:
         self._files = [list(file.datasets) for _, file in self.case.tree.files]
         self._attributes = [list(file.attributes) for _, file in self.case.tree.files]
         self._number = 0
+        self.used = set[Any]()  # the values of the labels that were added last
         self.tables = self.case.tree.tables
 
     @property
@@ -71,12 +72,14 @@ class Added:
     def labels(self, name: str, form: str, values: Sequence[Any], *, groups: bool = False) -> Column:
         """Add values in a form to each match, some of these."""
         column, storage = self.column(name), self._storage()
+        self.used = set()
         for number, units in enumerate(self.drawn.units):
             order = tuple(self.draws.draw(st.permutations(values))) if form in _CODED else tuple(values)
             for unit in units:
                 path = column.path.replace("*", unit.text)
                 shape = column.stored_shape(self.drawn.layout, (unit.rows,), unit.entries)
                 found = self._pattern(order, math.prod(shape), groups=groups)
+                self.used |= {one for one in found if one is not None}
                 names = tuple(one for one in order if one is not None)
                 self._files[number].append(Labels(path, form, found, names, shape, storage))
         return column
@@ -119,9 +122,9 @@ class Added:
         self, values: Sequence[Any], count: int, *, may_lack: str = "", groups: bool = False
     ) -> tuple[Any, ...]:
         """So many of the values, in runs that repeat."""
-        chosen = self.draws.draw(
-            st.lists(st.sampled_from(values), min_size=3 if groups else 1, max_size=6 if groups else 4)
-        )
+        one = st.sampled_from(values)
+        few = st.lists(one, min_size=1, max_size=4)
+        chosen = self.draws.draw(st.lists(one, min_size=3, max_size=6, unique=True) if groups else few)
         run = self.draws.number(1, 8 if groups else 3)
         return tuple(chosen[row // run % len(chosen)] for row in range(count))
 

@@ -19,11 +19,20 @@ __all__ = ["check_conditions", "counting_rows", "rows_read"]
 
 
 def check_conditions(contract: Contract) -> None:
-    """Conditions list categories of their fields.
+    """Conditions list categories of their fields, and what groups and conditions name has a value for each row.
 
     Raises:
-        RefusedError: a value is no category.
+        RefusedError: they do not.
     """
+    kind, _, name = str(contract.case.split.get("keep_together")).partition(":")
+    paths = [key for key in contract.case.where or {} if key not in contract.fields]
+    for path in [*paths, *([name] if kind == "field" else [])]:
+        field = FieldOption.of_values(path)
+        for file, text in contract.units:
+            data = contract.files.seen_by(field, file, field.paths[0], text)
+            axes, _ = contract.axes(field, contract.any_samples, data.ndim)
+            if data.shape[axes[0]] != contract.rows_of_unit(file, text):
+                raise RefusedError("one value for each row")
     for key, condition in (contract.case.where or {}).items():
         field = contract.fields.get(key)
         if not isinstance(condition, list) or field is None or field.categories is None:

@@ -284,7 +284,11 @@ class Contract:
 
     def rows_of(self, one: OneSeries) -> int:
         """All rows of the file or match that a series lies in."""
-        return self._unit_rows[one.file, one.text]
+        return self.rows_of_unit(one.file, one.text)
+
+    def rows_of_unit(self, file: int, text: str) -> int:
+        """All rows of a file or a match."""
+        return self._unit_rows[file, text]
 
     @property
     def used_samples(self) -> list[SamplesOption]:

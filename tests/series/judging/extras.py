@@ -131,7 +131,10 @@ def _draw_condition(added: Added, kind: str) -> tuple[Any, Any, dict[str, Any]]:
         more: dict[str, Any] = added.member_of(form)
         if form.partition(":")[0] != "numbers" or draws.chance(2):
             more["categories"] = True
-        return column, [values[0], *values[1 : draws.number(1, len(values))]], more
+        known = [value for value in values if value in added.used] or [values[0]]
+        if draws.chance(12):
+            known = [*known, values[-1]]
+        return column, known[: draws.number(1, len(known))], more
     values = (1.0, 2.5, 4.0, -3.0)
     if kind == "finite":
         dtype = draws.pick(("<f4", "<f8", "<f2"))

@@ -40,13 +40,24 @@ def check_shapes(contract: Contract) -> dict[str, int]:
         if row_axis and differing and field.is_list:
             raise RefusedError("whole series along another axis than the first one, joined")
         found[key] = differing[0] if differing else row_axis if is_whole else 0
-        several |= {key} if len(differing) > 1 or () in set().union(*sets) else set()
+        every = set(differing) | _differing_beside(contract, field)
+        several |= {key} if len(every) > 1 or () in set().union(*sets) else set()
         fixed |= {key} if field.ragged == "error" else set()
     for field in contract.fields.values():
         if field.derived_from in several and contract.fields[field.derived_from].ragged != "error":
             raise RefusedError("lengths along several axes, or none")
     _check_bucket(contract, several | fixed)
     return found
+
+
+def _differing_beside(contract: Contract, field: FieldOption) -> set[int]:
+    """The axes beside that of rows along which whole series differ, those without rows among them."""
+    if contract.any_samples.kind != "whole" or not field.has_rows:
+        return set()
+    rows, every = SamplesOption(axis=contract.any_samples.axis), range(len(contract.series))
+    shapes = {_fixed_shape(contract, number, field, rows) for number in every}
+    found = {place for place, sizes in enumerate(zip(*shapes, strict=False)) if len(set(sizes)) > 1}
+    return {place + (place >= _row_axis(contract, field)) for place in found}
 
 
 def _row_axis(contract: Contract, field: FieldOption) -> int:
