@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from h5lightning.datamodule.distributed import (
     with_files_of_this_node,
 )
 from h5lightning.datamodule.epoch_tracker import EpochTracker
+from h5lightning.datamodule.found_statistics import FoundStatistics
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.datamodule.resume import (
     RunRecord,
@@ -34,14 +34,13 @@ from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.order_values import OrderValues, order_fields, read_order_values
-from h5lightning.loading.passes.read_statistics import read_statistics
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
-from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
+from h5lightning.planning.statistics import StatisticsRequest
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -56,6 +55,7 @@ class DataLifecycle:
         self._seed = RunSeed(options.seed)
         self._window = RunWindow(options.shuffle)
         self._statistics = RunStatistics(options.normalize)
+        self._found = FoundStatistics(options)
         self._used: dict[str, UsedStatistics] | None = None  # as long as neither fields nor statistics change
         self._classes = RunClasses()
         self._survey: DataSurvey | None = None
@@ -82,30 +82,27 @@ class DataLifecycle:
     @property
     def statistics(self) -> dict[str, UsedStatistics]:
         """Key → what normalises the field."""
-        self.complete(is_shared=False)
-        if self._used is None:
-            self._used = self._statistics.used(self.data.survey.fields)
+        if self._used is not None:
+            return self._used
+        lacking = self._lacking(self.data)
+        if lacking and not self._is_alone:
+            # Other ranks may not ask for them, so that nothing can be shared.
+            return self._statistics.used(self.data.survey.fields, self._found.read(self.data, lacking))
+        self.complete()
+        self._used = self._statistics.used(self.data.survey.fields)
         return self._used
 
-    def complete(self, *, is_shared: bool = True) -> None:
-        """Read the statistics that are still needed.
-
-        Args:
-            is_shared: rank 0 reads them for all ranks, which all call this; else this process reads them.
+    def complete(self) -> None:
+        """Read on rank 0 the statistics that are still needed, for all ranks, which all call this.
 
         Raises:
             FieldError: a field has no number to compute statistics of.
             BadFileError: a file cannot be read.
         """
         data = self.data
-        if not self._options.normalize:
-            return
-        lacking = self._statistics.lacking(data.survey.fields.spec()) if "train" in data.plan.parts else {}
+        lacking = self._lacking(data)
         if lacking:
-            read = partial(
-                self._read_statistics, {key: StatisticsRequest.of(one) for key, one in lacking.items()}
-            )
-            self._statistics.keep(from_first_rank(self._trainer(), read) if is_shared else read())
+            self._statistics.keep(from_first_rank(self._trainer(), partial(self._found.read, data, lacking)))
             self._normalize()
 
     def class_counts(self, key: str) -> Int64Array:
@@ -114,21 +111,21 @@ class DataLifecycle:
         Raises:
             SplitError: there is no train split.
         """
-        counts = self._read_statistics({key: StatisticsRequest(per="all")})[key].classes
+        counts = self._found.read(self.data, {key: StatisticsRequest(per="all")})[key].classes
         assert counts is not None  # the caller knows that it has categories
         return counts
 
-    def _read_statistics(self, requests: Mapping[str, StatisticsRequest]) -> dict[str, FieldStatistics]:
-        data, options = self.data, self._options
-        return read_statistics(
-            data.survey,
-            data.plan,
-            requests,
-            access=options.access,
-            reader=options.reader,
-            index_dir=options.index_dir,
-            threads=options.threads,
-        )
+    @property
+    def _is_alone(self) -> bool:
+        trainer = self._trainer()
+        return trainer is None or int(trainer.world_size) == 1
+
+    def _lacking(self, data: PreparedData) -> dict[str, StatisticsRequest]:
+        """The statistics that must be read; a field without any waits for those of a checkpoint."""
+        if not self._options.normalize or "train" not in data.plan.parts:
+            return {}
+        lacking = self._statistics.lacking(data.survey.fields.spec())
+        return {key: StatisticsRequest.of(one) for key, one in lacking.items()}
 
     def _normalize(self) -> None:
         """Normalise by the statistics that count now, and say where a scale is 1."""
@@ -164,9 +161,17 @@ class DataLifecycle:
         return [*([] if bucket is None else [about]), *about_values, *self.decoding_remarks()]
 
     def scan(self) -> None:
-        """Discover and scan the files, once."""
+        """Discover and scan the files, once; and read the statistics for several ranks.
+
+        In this hook of the Trainer, other ranks wait for as long as it takes: elsewhere for half an hour.
+        """
         if self._survey is None:
             self._survey = survey_files(self._options)
+        trainer, options = self._trainer(), self._options
+        is_shared = not self._is_alone and trainer.is_global_zero and trainer.state.fn == "fit"
+        if options.normalize and is_shared and self._data is None:
+            data = prepare(options, self._classes.applied(self._survey), self.seed)
+            self._found.read(data, self._lacking(data))
 
     def setup(self, stage: str | None, *, batch_size: int) -> None:
         """Prepare the data for a stage, the same way on every rank, and compare them with a loaded state."""

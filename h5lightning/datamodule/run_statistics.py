@@ -133,9 +133,16 @@ class RunStatistics:
         plain = ({key: _plain_statistics(one) for key, one in each.items()} for each in (before, self.known))
         return next(plain) != next(plain)
 
-    def used(self, fields: Fields) -> dict[str, UsedStatistics]:
-        """Key → what normalises it: these fields, and those that a checkpoint knows and these files lack."""
-        known = self.known
+    def used(
+        self, fields: Fields, more: Mapping[str, FieldStatistics] | None = None
+    ) -> dict[str, UsedStatistics]:
+        """Key → what normalises it: these fields, and those that a checkpoint knows and these files lack.
+
+        Args:
+            fields: the fields of these files.
+            more: statistics of fields that have none.
+        """
+        known = self.known | dict(more or {})
         found = {
             key: UsedStatistics(one.option, known[key], one.spread_shape)
             for key, one in normalized_fields(fields, self._options).items()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning import Field, H5DataModule, Split, Whole, Windows
+from h5lightning import Field, H5DataModule, H5Dataset, Series, Split, Table, Whole, Windows
 from h5lightning.errors import FieldError, OptionError, SplitError, TableError
 
 ROWS = {"a": 6, "b": 4}
@@ -200,3 +200,38 @@ def test_files_to_predict_need_no_keys(module, folder):
     assert torch.equal(got["y"], got["x"] + 0.5)
     with pytest.raises(TableError, match="3 rows of 10 have no line"):
         module({"x": "x", "y": "table:label"}, *lines_of(keys[:7]), files=files)
+
+
+@pytest.mark.parametrize("kind", ["names", "axis", "axis of rows", "ends"])
+def test_keys_lie_in_any_series(tmp_path, kind):
+    keys, index = np.arange(12, dtype=np.int16).reshape(3, 4)[::-1], str(tmp_path / "index")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number, own in enumerate(keys):
+            file[f"data/demo_{number}/x"] = file[f"data/demo_{number}/id"] = own
+        file["x"] = file["id"] = keys
+        file["flat"] = keys.ravel()
+        file["channels"] = np.stack([keys.ravel()] * 2)
+        file["ends"] = [4, 8, 12]
+    (tmp_path / "t.csv").write_text(
+        "k,y\n" + "".join(f"{key},{key + 0.5}\n" for key in range(12)), encoding="utf-8"
+    )
+    path, key, samples, series = {
+        "names": ("data/*/x", "data/*/id", Windows(2), None),
+        "axis": ("x", "id", Windows(2, axis=1), Series(axis=0)),
+        "axis of rows": ("channels", "flat", Windows(2, axis=1), None),
+        "ends": ("flat", "flat", Windows(2), Series(ends="ends")),
+    }[kind]
+    table = Table(str(tmp_path / "t.csv"), key={"k": key})
+    dataset = H5Dataset(
+        str(tmp_path / "a.h5"),
+        {"x": path, "y": "table:y"},
+        samples,
+        series=series,
+        table=table,
+        index_dir=index,
+    )
+    assert len(dataset) == (11 if kind == "axis of rows" else 9)
+    for sample in dataset:
+        x = sample["x"][0] if kind == "axis of rows" else sample["x"]
+        assert torch.equal(sample["y"], x + 0.5)
+    dataset.close()

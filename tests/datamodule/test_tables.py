@@ -405,3 +405,21 @@ def test_files_to_predict_may_have_empty_cells(module, folder):
     write(folder, "slide,kind,age", *(f"s{n},a,{n if n < 5 else ''}" for n in range(6)))
     with pytest.raises(FieldError, match="column 'age' is empty in line 7"):
         module(fields, files=files)
+
+
+def test_classes_and_statistics_of_a_training_count_for_prediction(module, folder):
+    write(folder, "slide,kind,age", *(f"s{n},{'ab'[n % 2]},{10 * n}" for n in range(6)))
+    fields = {"x": "x", "k": Field("table:kind", categories=True), "age": Field("table:age", dtype="float32")}
+    options = {"normalize": {"age": "standard"}}
+    train = module(fields, Split(val=None, test=None), files="s[0-3].h5", **options)
+    assert train.statistics["age"].mean.item() == 15
+    assert train.class_weights("k").tolist() == [1, 1]
+    state = train.state_dict()
+    write(folder, "slide,kind,age", "s4,b,15", "s5,b,15")
+    other = module(fields, files={"predict": "s[45].h5"}, setup=False, **options)
+    other.load_state_dict(state)
+    with pytest.warns(UserWarning, match="another split"):
+        other.setup("predict")
+    assert other.sample_spec["k"].classes == ("a", "b")
+    got = batches(other, "predict")
+    assert (set(got["k"].tolist()), set(got["age"].tolist())) == ({1}, {0.0})

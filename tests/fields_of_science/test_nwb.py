@@ -77,7 +77,7 @@ def test_spike_times_of_several_units_are_not_rows(written):
 def test_units_without_spikes_are_rows_too(written, has_others):
     files = written(PROGRAM, "silent_units")
     field = Field("units/spike_times", index="units/spike_times_index", ragged="list")
-    request = scan_request({"spikes": field}, None, Access(), None, labels=True)
+    request = scan_request({"spikes": field}, None, None, Access(), None, labels=True)
     catalog = build_catalog(discover(str(files.files)), request, access=Access(), progress=False).catalog
     others = OtherRows("units/id", np.asarray([4, 4])) if has_others else None
     (part,), every = field.parts(), np.arange(2)

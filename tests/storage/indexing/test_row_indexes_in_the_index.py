@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def build(folder: Path, fields: dict[str, Field] = EVENTS, processes: int | None = None) -> CatalogBuild:
-    request = scan_request(fields, None, Access(), None, labels=True)
+    request = scan_request(fields, None, None, Access(), None, labels=True)
     found = discover(str(folder / "*.h5"))
     return build_catalog(found, request, access=Access(), progress=False, processes=processes)
 
@@ -114,7 +114,7 @@ def test_an_index_on_disk_of_an_older_version_is_not_used(
 
 
 def test_scanning_processes_find_the_same(folder: Path) -> None:
-    request = scan_request(EVENTS, None, Access(), None, labels=True)
+    request = scan_request(EVENTS, None, None, Access(), None, labels=True)
     paths = sorted(str(path) for path in folder.glob("*.h5"))
     with ScanWorkers(1, request) as workers:
         ((_, outcomes),) = workers.scan([paths])
