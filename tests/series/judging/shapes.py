@@ -92,6 +92,9 @@ def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
 
 def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[set[Shape]]:
     """The shapes of samples that are compared: of windows, each stage has its own."""
+    if contract.table is not None and field.table_column is not None:
+        yield {()}  # of a row or a series
+        return
     if not field.has_rows:
         every = range(len(contract.series))
         yield {contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape for number in every}

@@ -30,16 +30,16 @@ def _kinds(added: Added) -> tuple[str, ...]:
     drawn = added.drawn
     found = ["files"]
     if drawn.kind in ("names", "axis"):
-        found += ["series"]
+        found += ["series", "series"]
     if drawn.kind in ("names", "files") and drawn.style in ("plain", "axes") and not _has_extra(added):
-        found += ["stretches"]
+        found += ["stretches", "stretches"]
     if (
         drawn.kind != "axis"
         and drawn.style != "whole"
         and drawn.layout.place == "front"
         and not _has_extra(added)
     ):
-        found += ["key"]
+        found += ["key", "key"]
     return tuple(found)
 
 
