@@ -244,7 +244,7 @@ def _split(
         files=int(part.files(index).size),
         series=int(np.unique(part.series if index.runs is None else index.runs.run[part.series]).size),
         rows=part.rows,
-        samples=len(part.selection(index)),
+        samples=len(plan.samples(name, index) if name in plan.parts else part.selection(index)),
         decoded_bytes=decoded_bytes(part, section),
         requested=plan.requested.get(name),
         reached=plan.reached.get(name),

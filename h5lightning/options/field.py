@@ -57,9 +57,12 @@ class Field:
         decode: ``"cf"`` to decode the stored numbers as the attributes of each file say (``scale_factor``,
             ``add_offset``, ``_FillValue``, ``missing_value``, ``valid_range``, ``_Unsigned``; of NWB ``conversion`` and
             ``offset``): computed in float64, rounded once to ``dtype`` (default float32), with NaN for missing values.
-            ``"image"`` to decode the JPEG or PNG of each row: uint8, RGB or gray; see ``layout``. ``"bytes"`` for the
-            bytes of each row, a list of N ``bytes``. ``"stored"`` to deliver the stored numbers, whatever these
-            attributes say. None for an error if the attributes say that the stored numbers are not the values.
+            ``"image"`` to decode the JPEG or PNG of each row, stored as bytes of variable or fixed length, or as uint8
+            with zeros at its end: uint8, RGB ``(height, width, 3)`` or gray ``(height, width)``, without alpha; see
+            ``layout``. The first image of each file says the size of all; with ``ragged``, sizes may differ.
+            ``"bytes"`` for the bytes of each row, a list of N ``bytes``; of a window, a list of lists. ``"stored"`` to
+            deliver the stored numbers, whatever these attributes say. None for an error if the attributes say that the
+            stored numbers are not the values.
         axis: the axis along which the rows of this field lie, if it is not that of ``samples``; for windows along
             several axes, as many. A field that says ``axis``, ``series_axis`` or ``constant`` inherits neither axis.
         series_axis: the axis of this field whose entries are series, if it is not that of ``series``.
@@ -71,7 +74,7 @@ class Field:
             sorted, or a list of values in the order of their numbers. For text, for codes with a list of names beside
             them, for whole numbers.
         unknown: the number of values that are no category, such as -1; None for an error.
-        layout: of decoded images: ``"HWC"`` or ``"CHW"``, the order of height, width and channels.
+        layout: of decoded images in color: ``"HWC"`` or ``"CHW"``, the order of height, width and channels.
     """
 
     later: ClassVar[tuple[str, ...]] = (

@@ -100,7 +100,8 @@ class RowFilter(Frozen):
         last = samples.high - 1 + samples.is_end * self._most_extra(samples.units)
         first_step = min(int(field.offsets.min()) for field in self._distinct)
         last_step = max(int(field.offsets.max()) for field in self._distinct)
-        start = (samples.rows + first_step).clip(samples.low, last)
+        # At the edge, a field without extra rows reads the last row of all.
+        start = (samples.rows + first_step).clip(samples.low, samples.high - 1)
         stop = (samples.rows + last_step).clip(samples.low, last) + 1
         may: BoolArray = self.left_out.below(stop) > self.left_out.below(start)
         return may

@@ -215,4 +215,9 @@ def home_of(sample_id: int, splits: Mapping[str, Selection], sections: Sections 
         if index.first <= sample_id < index.first_id[-1]:
             stages = " and ".join(map(repr, sections.stages_of(index) if sections is not None else ()))
             return f"in no split: the numbers of {stages} count {index.samples!r}, and none of these has its rows"
+    indices = () if sections is None else sections.indices
+    if any(index.filter is not None for index in indices):
+        return (
+            "in no split: it reads a row that 'where' leaves out, or was left out when the data were divided"
+        )
     return "in no split: it was left out when the data were divided"

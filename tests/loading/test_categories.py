@@ -184,8 +184,13 @@ def test_whole_series_of_text(files, ragged):
 
 
 def test_series_with_names_have_texts_of_their_own(tmp_path):
+    names = ["left", "up", "down"]
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number, own in enumerate((["up", "down", "up"], ["left"], ["down", "left", "left", "up"])):
+            cell = file.create_group(f"cell/{number}")
+            cell["codes"] = np.asarray([names.index(text) for text in own], "i1")
+            cell.create_dataset("categories", data=names, dtype=VLEN)
+            cell.attrs["encoding-type"], cell.attrs["encoding-version"] = "categorical", "0.2.0"
             demo = file.create_group(f"data/demo_{number}")
             demo["x"] = np.arange(len(own))
             demo.create_dataset("move", data=own, dtype=VLEN)
@@ -198,6 +203,9 @@ def test_series_with_names_have_texts_of_their_own(tmp_path):
     batch = every(H5Dataset(str(tmp_path / "a.h5"), fields))
     assert batch["move"].tolist() == [2, 0, 2, 1, 0, 1, 1, 2]
     assert batch["task"].tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+    # Each match may be a group that is one column.
+    dataset = H5Dataset(str(tmp_path / "a.h5"), {"move": Field("cell/*", categories=["left", "up", "down"])})
+    assert every(dataset)["move"].tolist() == [1, 2, 1, 0, 2, 0, 0, 1]
 
 
 def test_one_text_of_each_series_and_rows_along_two_axes(tmp_path):

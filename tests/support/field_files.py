@@ -18,7 +18,8 @@ from h5lightning.errors import H5LightningError
 
 # What a message may advise, and where the option belongs.
 _REMEDIES = {
-    "field": re.compile(r"Field\([^()]*\b(decode|member|dtype)=['\"](\w+)['\"]"),
+    # Categories deliver other numbers than a program reads; their tests lie with those of the program.
+    "field": re.compile(r"Field\((?![^()]*categories=)[^()]*\b(decode|member|dtype)=['\"](\w+)['\"]"),
     "dataset": re.compile(r"\b(series)=['\"](file)['\"]"),
     "access": re.compile(r"\b(on_missing)=['\"](fill)['\"]"),
 }

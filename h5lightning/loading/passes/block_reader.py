@@ -113,8 +113,7 @@ class BlockReader:
         """
         located, first = (LocatedBatch.of(ids, self._paths) for ids in (block.ids, block.ids[:1]))
         if self._other_lengths is None:
-            found = self._of_block(Block(block.run), located, first)
-            yield found | self._of_each(block) if len(found) < len(self._plans) else found
+            yield self._of_block(block, Block(block.run), located, first)
             return
         unit = int(located.units[0])
         length, *lengths = self._other_lengths[unit].tolist()
@@ -123,13 +122,17 @@ class BlockReader:
             others = min(step, length - start), *lengths
             starts = np.zeros((len(block.ids), len(others)), np.int64)
             starts[:, 0] = start
-            yield self._of_block(Block(block.run, others), replace(located, others=starts), first)
+            tile = Block(block.run, others)
+            yield self._of_block(block, tile, replace(located, others=starts), first)
 
-    def _of_block(self, block: Block, located: LocatedBatch, first: LocatedBatch) -> dict[str, BlockValues]:
-        readers = self._readers(block)
+    def _of_block(
+        self, block: RowBlock, read: Block, located: LocatedBatch, first: LocatedBatch
+    ) -> dict[str, BlockValues]:
+        readers = self._readers(read)
         by_row = [one for one in readers if is_by_row(one.plan) and not differs_by_row(one.plan)]
         shared = [one for one in readers if not is_by_row(one.plan)]
-        return self._of(located, by_row) | (self._of(first, shared) if shared else {})
+        found = self._of(located, by_row) | (self._of(first, shared) if shared else {})
+        return found | self._of_each(block) if len(found) < len(readers) else found
 
     def read_shared(self, ids: Int64Array) -> dict[str, BlockValues]:
         """The values of the fields that are the same for many rows, one for each id, ``(N, *shape)``.

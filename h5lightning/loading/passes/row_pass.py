@@ -157,9 +157,9 @@ def _row_blocks(
         piece_rows=max(1, _PIECE_BYTES // row_bytes),
         block_rows=block_rows,
         crosses_series=is_plain,
+        is_by_entry=any(is_by_entry(part) for part in rows),
         keeps_units=len(rows) < len(singles)
         or any(part.ragged is not None or is_by_entry(part) or _other_axes(part) for part in rows),
-        has_runs=not any(is_by_entry(part) for part in rows),
     )
     return blocks, row_bytes * max(block_rows, int(chunks.max(initial=1)))
 

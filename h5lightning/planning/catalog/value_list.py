@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import EqualByValue, Frozen
+from h5lightning.core.frozen import EqualByValue, Frozen, once
 from h5lightning.core.string_table import StringTable
 
 __all__ = ["NUMBER_KINDS", "Value", "ValueList", "whole_numbers"]
@@ -93,8 +93,13 @@ class ValueList(EqualByValue, Frozen):
 
     def positions(self, values: Iterable[Value]) -> Int64Array:
         """The position of each value in this list, -1 for one that it lacks. The text ``1`` is not the number 1."""
-        position_of = {value: position for position, value in enumerate(self)}
+        position_of = self._position_of
         return np.asarray([position_of.get(value, -1) for value in values], np.int64)
+
+    @once
+    def _position_of(self) -> dict[Value, int]:
+        # Made once: ten thousand files may have lists of their own, each of which is looked up in that of all.
+        return {value: position for position, value in enumerate(self)}
 
     def positions_of(self, part: ValueList) -> Int64Array:
         """The position in this list of each value of a list whose values it has."""

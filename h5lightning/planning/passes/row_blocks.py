@@ -88,7 +88,7 @@ class RowBlocks:
         block_rows: rows of a block, about; one chunk at least.
         crosses_series: whether rows of two series that follow each other in a unit can be read as one run.
         keeps_units: whether a block must lie in one piece and in one unit, and single rows in one series.
-        has_runs: whether rows can be read as runs; entries of an index cannot.
+        is_by_entry: whether a row is an entry of an index, so that rows that follow each other are no run of a dataset.
     """
 
     index: SampleIndex
@@ -98,7 +98,7 @@ class RowBlocks:
     block_rows: int
     crosses_series: bool = True
     keeps_units: bool = False
-    has_runs: bool = True
+    is_by_entry: bool = False
 
     def pieces(self, files: Int64Array) -> list[Piece]:
         """The pieces of some files, in order."""
@@ -145,7 +145,7 @@ class RowBlocks:
 
     def _part(self, piece: int, start: int, stop: int) -> Iterator[RowBlock]:
         """The blocks of a part of one piece: as runs where these are long."""
-        if self.has_runs and (self._is_plain or not self.keeps_units):
+        if not self.is_by_entry and (self._is_plain or not self.keeps_units):
             firsts, ends = self._runs(start, stop)
             lengths = ends - firsts
             if len(firsts) and (len(firsts) == 1 or lengths.mean() >= _LEAST_RUN or self.keeps_units):

@@ -200,15 +200,15 @@ class SplitPlan(Frozen):
         if name not in self.parts:
             raise SplitError(f"split: there is no {name!r}, only {', '.join(self.parts) or 'nothing'}")
         part = self.parts[name]
-        selection = self._selection(name, index)
+        selection = self.samples(name, index)
         if not len(selection):
             raise SplitError(
                 f"split: {stage or name} has {part.rows} rows, but no sample: {_shortage(part, index)}"
             )
         return selection
 
-    def _selection(self, name: str, index: SampleIndex) -> Selection:
-        """The samples of one split; where each row was looked at, they are kept."""
+    def samples(self, name: str, index: SampleIndex) -> Selection:
+        """The samples of one split that exists, of which there may be none; kept where each row was looked at."""
         part = self.parts[name]
         if part.members is None and index.filter is None:
             return part.selection(index)

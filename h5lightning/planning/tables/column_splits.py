@@ -43,7 +43,7 @@ def given_rows_by_column(rows: RowLines, units: Int64Array, name: str) -> RowVal
         SplitError: a line names no split.
     """
     split_of = _splits_of_lines(rows.lines, name, rows.lines_of(units))
-    return values_of_rows(rows, [None if one < 0 else SPLITS[one] for one in split_of.tolist()])
+    return values_of_rows(rows, SPLITS, np.maximum(split_of, -1).astype(np.int64))
 
 
 def _splits_of_lines(lines: TableLines, name: str, used: Int64Array) -> GivenSeries:

@@ -64,7 +64,7 @@ def column_values(
     columns = [lines.columns[name] for name in field.table_columns]
     if field.categories is not None:
         return _classes(key, field, lines, columns, labelled if labelled.size else predicted)
-    used = np.union1d(labelled, predicted)
+    used = np.union1d(labelled, predicted) if predicted.size else labelled
     for column in columns:
         bad = used[~column.numbers.is_number[used]]
         if bad.size:
@@ -95,8 +95,11 @@ def _classes(
         found = [position_of.setdefault(_plain(value), len(position_of)) for value in values]
         positions[:, place] = np.asarray([*found, NO_CATEGORY], np.int64)[number_of]
     names = tuple(position_of)
-    occurring = np.unique(positions[used])
-    categories = _categories(key, field, columns, [names[one] for one in occurring.tolist() if one >= 0])
+    occurs = np.zeros(len(names) + 1, np.bool_)
+    occurs[positions[used]] = True
+    categories = _categories(
+        key, field, columns, [names[one] for one in np.flatnonzero(occurs[:-1]).tolist()]
+    )
     delivered = delivered_classes(key, field, categories)
     if categories.unknown is None:
         numbers = np.append(categories.numbers(names), NO_CATEGORY)

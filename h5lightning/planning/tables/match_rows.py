@@ -213,7 +213,7 @@ def _lacking_text(
     total = int(matched.lacking.sum())
     text = f"{counted(total, 'row')} of {int(rows[is_needed].sum()):,} {'has' if total == 1 else 'have'} no line: "
     text += listed(shown, _MOST_NAMED, total=total)
-    alone = np.setdiff1d(np.arange(len(matched.lines)), matched.line_of)
+    alone = matched.lines.without(matched.line_of)
     if alone.size:
         speak = "speaks" if alone.size == 1 else "speak"
         text += f"; {counted(alone.size, matched.lines.noun)} {speak} of no row: "

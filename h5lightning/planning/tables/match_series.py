@@ -165,7 +165,7 @@ def lacking_lines(
     text += listed(
         [index.where(one) for one in lacking[:_MOST_NAMED].tolist()], _MOST_NAMED, total=len(lacking)
     )
-    alone = np.setdiff1d(np.arange(len(files.lines)), pairs.line)
+    alone = files.lines.without(pairs.line)
     if alone.size:
         speak = "speaks" if alone.size == 1 else "speak"
         text += f"; {counted(alone.size, files.lines.noun)} {speak} of no series: "

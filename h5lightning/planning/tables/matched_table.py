@@ -165,7 +165,8 @@ class RowsOfTable(MatchedTable):
         if name is None:
             return None
         # No sample has a row without a line, so that it may be in any group: that of its neighbour.
-        return values_of_rows(self.rows, self.rows.lines.columns[name].texts, is_filled=True)
+        values, number_of = self.rows.lines.columns[name].distinct
+        return values_of_rows(self.rows, list(map(str, values)), number_of, is_filled=True)
 
     def rows_without_line(self) -> Bits | None:
         """See `MatchedTable.rows_without_line`."""

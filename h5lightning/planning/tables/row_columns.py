@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,17 +145,19 @@ class RowColumns(Frozen):
         return RowField(**options) if rows.runs is None else RunField(**options, runs=rows.runs)
 
 
-def values_of_rows(rows: RowLines, texts: list[str | None], *, is_filled: bool = False) -> RowValues:
-    """The text of the line of each row; missing where it is None, or where the row has no line.
+def values_of_rows(
+    rows: RowLines, texts: Sequence[str], number_of: Int64Array, *, is_filled: bool = False
+) -> RowValues:
+    """The text of the line of each row; missing where the line has none, or where the row has no line.
 
     Args:
         rows: the line of each row.
-        texts: a text for each line.
+        texts: distinct texts.
+        number_of: the number of the text of each line, -1 for none, ``(lines,)``.
         is_filled: give rows without a line the text of a row near them in their file.
     """
-    keys, distinct = rows.keys, ValueList.of_texts(text for text in texts if text is not None)
-    number_of = {text: number for number, text in enumerate(distinct)}
-    of_lines = np.asarray([*(-1 if text is None else number_of[str(text)] for text in texts), -1], np.int64)
+    keys, distinct = rows.keys, ValueList.of_texts(texts)
+    of_lines = np.append(np.append(distinct.positions(texts), -1)[number_of], -1)
     kind = code_type(len(distinct))
     found = [np.zeros(0, kind)]
     columns, first = np.unique(keys.column_of, return_index=True)

@@ -65,12 +65,10 @@ class Column(Frozen):
         """The distinct values, in the order of their first lines, and the number of that of each line; -1 for none."""
         if self.values.dtype.kind != "O":
             return self._distinct_numbers()
-        numbers: dict[Any, int] = {}
-        found = [
-            -1 if empty else numbers.setdefault(value, len(numbers))
-            for value, empty in zip(self.values, self.is_empty.tolist(), strict=True)
-        ]
-        return list(numbers), np.asarray(found, np.int64)
+        texts = self.values.tolist()
+        distinct = [text for text in dict.fromkeys(texts) if text]
+        number_of = {text: number for number, text in enumerate(distinct)} | {"": -1, None: -1}
+        return distinct, np.fromiter(map(number_of.__getitem__, texts), np.int64, count=len(texts))
 
     def _distinct_numbers(self) -> tuple[list[Any], Int64Array]:
         which = np.flatnonzero(~self.is_empty)
@@ -130,6 +128,12 @@ class TableLines(Frozen):
     def where(self, line: int) -> str:
         """A line, for messages."""
         return f"{self.noun} {self.numbers[line]} of {self.path}"
+
+    def without(self, used: Int64Array) -> Int64Array:
+        """The lines that are not among some others, ascending; -1 is none."""
+        is_used = np.zeros(len(self) + 1, np.bool_)
+        is_used[used] = True
+        return np.flatnonzero(~is_used[:-1])
 
     def named(self, lines: Sequence[int] | Int64Array, column: str | None, most: int = _MOST_NAMED) -> str:
         """The first of some lines, with their values in a column, and how many more there are."""

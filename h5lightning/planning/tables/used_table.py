@@ -165,7 +165,7 @@ class FilesOfTable(Frozen):
 
     def _row_remarks(self, found: RowLines, rows: Int64Array) -> Iterator[str]:
         lines = self.used.lines
-        alone = np.setdiff1d(np.arange(len(lines)), found.line_of)
+        alone = lines.without(found.line_of)
         if alone.size:
             yield (
                 f"{counted(alone.size, lines.noun)} of {len(lines):,} in {lines.path} without a row here: "
@@ -179,7 +179,7 @@ class FilesOfTable(Frozen):
 
     def _remarks(self, series: SeriesLines, index: SampleIndex, is_lacking: BoolArray) -> Iterator[str]:
         lines, column = self.used.lines, self.used.table.series or self.files.column
-        alone = np.setdiff1d(np.arange(len(lines)), series.line_of)
+        alone = lines.without(series.line_of)
         if alone.size:
             yield (
                 f"{counted(alone.size, lines.noun)} of {len(lines):,} in {lines.path} without a file or series here: "

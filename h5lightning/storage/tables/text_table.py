@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -53,13 +53,12 @@ def _positions(path: str, names: list[str], asked: Collection[str]) -> dict[str,
 
 def _cells(
     path: str, reader: Iterator[list[str]], names: list[str], positions: list[int]
-) -> tuple[list[int], list[list[str]]]:
+) -> tuple[list[int], Sequence[Sequence[str]]]:
     """The number of each line in the file, and the cells of each chosen column."""
     numbers: list[int] = []
-    chosen: list[list[str]] = [[] for _ in positions]
-    takers = [
-        (column.append, itemgetter(position)) for column, position in zip(chosen, positions, strict=True)
-    ]
+    chosen: list[Sequence[str]] = []
+    # Two positions at least, so that it returns tuples.
+    take = itemgetter(*positions, 0, 0)
     end = 1
     for cells in reader:
         first, end = end + 1, reader.line_num  # type: ignore[attr-defined]  # of csv.reader
@@ -71,6 +70,6 @@ def _cells(
                 "cells that hold the delimiter into quotes"
             )
         numbers.append(first)
-        for append, take in takers:
-            append(take(cells))
-    return numbers, chosen
+        chosen.append(take(cells))
+    columns = list(zip(*chosen, strict=True)) if chosen else [()] * len(positions)
+    return numbers, columns[: len(positions)]

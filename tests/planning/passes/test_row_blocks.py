@@ -71,9 +71,9 @@ def chosen_ids(index, selection):
     block_rows=st.integers(1, 40),
     crosses=st.booleans(),
     keeps=st.booleans(),
-    has_runs=st.booleans(),
+    is_by_entry=st.booleans(),
 )
-def test_each_selected_row_is_in_one_block(data, chunk, piece_rows, block_rows, crosses, keeps, has_runs):
+def test_each_selected_row_is_in_one_block(data, chunk, piece_rows, block_rows, crosses, keeps, is_by_entry):
     index, selection = data
     units = len(index.rows_of_units)
     blocks = RowBlocks(
@@ -84,7 +84,7 @@ def test_each_selected_row_is_in_one_block(data, chunk, piece_rows, block_rows, 
         block_rows,
         crosses_series=crosses and not keeps,
         keeps_units=keeps,
-        has_runs=has_runs,
+        is_by_entry=is_by_entry,
     )
     pieces = blocks.pieces(np.arange(len(index.names)))
     tasks = blocks.tasks(pieces)
@@ -104,7 +104,7 @@ def test_each_selected_row_is_in_one_block(data, chunk, piece_rows, block_rows, 
                 assert part.piece in task
                 assert (where.file[own] == piece.file).all()
                 assert ((ids[own] >= piece.start) & (ids[own] < piece.stop)).all()
-            assert has_runs or block.run == 1
+            assert block.run == 1 or not is_by_entry
             if block.run > 1:
                 # Each run lies in one unit, in one series unless series follow each other; several are chunks.
                 every = (block.ids[:, None] + np.arange(block.run)).reshape(-1)

@@ -20,6 +20,7 @@ from h5lightning.storage.scanning.matches.places import Place
 from h5lightning.storage.scanning.matches.starred import starred
 from h5lightning.storage.scanning.matches.templates import Template, template_of
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.rows.value_source import inner_dataset
 from h5lightning.storage.scanning.scan_request import ScanRequest
 
 __all__ = ["Describe", "MatchScan", "Tell"]
@@ -47,6 +48,7 @@ class MatchScan:
     def __init__(
         self, fid: h5f.FileID, file: str, request: ScanRequest, reader: ValueReader, describe: Describe
     ) -> None:
+        self._fid = fid
         self._request = request
         self._describe = describe
         self._builder = UnitTableBuilder()
@@ -99,7 +101,7 @@ class MatchScan:
                 self._chunks_left -= _chunks_of(entry)
                 return entry
         one = self._describe(concrete(matched.path, text), matched.path)
-        if one is None or (one[0].dtype == "group" and matched.path.endswith("*")):
+        if one is None or (one[0].dtype == "group" and not self._may_be_group(matched.path, text)):
             return None
         schema, extents = starred(one[0], matched.path, text), one[1]
         if extents is not None and extents.numbers.size > max(self._chunks_left, 3):
@@ -109,6 +111,13 @@ class MatchScan:
         if did is not None:
             matched.learn(did, schema, extents, self._builder)
         return entry
+
+    def _may_be_group(self, path: str, text: str) -> bool:
+        """Whether a group is a match: of a path that goes on, or a column of AnnData whose values are asked for."""
+        if not path.endswith("*"):
+            return True
+        is_asked = path in self._request.row_values or path in self._request.row_texts
+        return is_asked and inner_dataset(self._fid, concrete(path, text)) is not None
 
     def _shared(self, *, is_first: bool) -> dict[str, Entry | None]:
         """The datasets that all matches of the file share; the positions of their values are kept once."""

@@ -34,7 +34,7 @@ from h5lightning.storage.scanning.rows.value_blocks import StoredColumn
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.stored_values import has_own_values
 
-__all__ = ["NoValuesError", "ValueFile", "ValueSource", "column_of", "open_source"]
+__all__ = ["NoValuesError", "ValueFile", "ValueSource", "column_of", "inner_dataset", "open_source"]
 
 _COLUMN = re.compile(r"(?P<table>.+)\[(?P<column>[^\[\]]+)\]")
 _MOST_BLOCK_BYTES = 256 * 1024 * 1024
@@ -223,17 +223,23 @@ def _scanned(file: ValueFile, path: str, info: DatasetInfo) -> ScannedDataset:
     return ScannedDataset(fid, name.decode("utf-8", "surrogateescape").strip("/"), info, file.reader)
 
 
+def inner_dataset(fid: h5f.FileID, path: str) -> str | None:
+    """The path of the codes or values in the group of a column of AnnData; None if it is no such group."""
+    group = object_at(fid, path)
+    if not isinstance(group, h5g.GroupID):
+        return None
+    for inner, other in ((_CODES, "categories"), (_VALUES, "mask")):
+        if group.links.exists(encoded(inner)) and group.links.exists(encoded(other)):
+            return f"{path}/{inner}"
+    return None
+
+
 def _inner(file: ValueFile, path: str, found: DatasetSchema) -> str:
     """The dataset of the group of a categorical or nullable column of AnnData."""
-    group = object_at(file.fid, path) if found.dtype == "group" else None
-    if isinstance(group, h5g.GroupID):
-        names = {
-            name for name in (_CODES, "categories", _VALUES, "mask") if group.links.exists(encoded(name))
-        }
-        for inner, other in ((_CODES, "categories"), (_VALUES, "mask")):
-            if {inner, other} <= names:
-                return f"{path}/{inner}"
-    raise NoValuesError(f"'/{path}' {found.refusal}")
+    inner = inner_dataset(file.fid, path) if found.dtype == "group" else None
+    if inner is None:
+        raise NoValuesError(f"'/{path}' {found.refusal}")
+    return inner
 
 
 def _problem(dataset: ScannedDataset, file: ValueFile) -> str:
