@@ -125,9 +125,9 @@ def test_values_are_those_of_h5py(case, reader, is_mapped, tmp_path):
                 reading.read(paths, requests)
             except UnsupportedFieldError as error:
                 # A chunk at the edge that is as large as without filters may be stored without them.
-                assert reader == "direct", error
-                assert "may be stored without filters" in str(error)
-                return
+                if reader == "direct" and "may be stored without filters" in str(error):
+                    return
+                raise
             for request, wanted in zip(requests, expected, strict=True):
                 assert np.array_equal(request.out, wanted), request.source
         for name in asked:
