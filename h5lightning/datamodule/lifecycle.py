@@ -41,7 +41,7 @@ from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
 from h5lightning.planning.statistics import StatisticsRequest
-from h5lightning.storage.survey import DataSurvey
+from h5lightning.storage.data_survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from h5lightning.errors import ResumeError
 from h5lightning.planning.fields import Fields
-from h5lightning.storage.survey import DataSurvey
+from h5lightning.storage.data_survey import DataSurvey
 
 __all__ = ["RunClasses"]
 

@@ -27,10 +27,11 @@ from h5lightning.planning.splitting.manifest import load_manifest, to_plain_spli
 from h5lightning.planning.splitting.plan_split import check_samples, plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.planning.statistics import FieldStatistics
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.storage.survey import DataSurvey, survey
+from h5lightning.storage.survey import survey
 
 __all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
