@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,11 @@ class PreparedData:
         """Normalise the fields of all datasets by these statistics from now on."""
         for reader in self.batch_readers:
             reader.normalize_by(statistics)
+
+    def lack_classes(self, keys: Collection[str]) -> None:
+        """Deliver none of these fields from now on; see `BatchDelivery.lack_classes`."""
+        for reader in self.batch_readers:
+            reader.lack_classes(keys)
 
     def keeps_blocks(self, shuffle: Shuffle) -> bool:
         """Whether the training samples come in block order, so that each chunk is decoded once."""
