@@ -143,7 +143,7 @@ def test_statistics_of_the_contract(tmp_path, way, mean, count):
     [
         (("data0", "low", "a"),),
         (("data0", "low", "a"), ("data1", "low", "a"), ("data1", "high", "b")),
-        (("data0", "low", "a"), ("data1", "low", "a"), ("data7", "high", "b")),
+        (("data0", "low", "a"), ("data7", "high", "b")),
     ],
 )
 def test_tables_of_the_contract_that_do_not_fit(tmp_path, lines):

@@ -256,7 +256,7 @@ class Contract:
 
     def _counts(self, number: int, row: int, samples: SamplesOption, part: Part) -> bool:
         """Whether all rows that the samples at a row read do."""
-        if not self.case.where:
+        if not self.case.where and self.table is None:
             return True
         rows = rows_read(self, self.series[number], Sample(number, row), samples, part)
         return all(self.counting(number)[read] for read in rows)

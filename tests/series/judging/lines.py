@@ -47,7 +47,6 @@ class Lines:
         if self.every and not columns <= set(self.every[0]):
             raise RefusedError("a column that is not there")
         self._files = self._match([os.path.basename(path) for path in paths])
-        self._used: set[int] = set()
 
     def of(self, file: int, name: str = "") -> list[Line]:
         """The lines of a file or of a series of it, in their order."""
@@ -57,7 +56,6 @@ class Lines:
             for place, line in enumerate(self.every)
             if self._files[place] in (file, None) and (column is None or str(line[column]) == name)
         ]
-        self._used |= set(found)
         return [self.every[place] for place in found]
 
     def one(self, file: int, name: str = "") -> Line | None:
@@ -78,15 +76,9 @@ class Lines:
                 raise RefusedError("two lines of one key")
             places[str(line[column])] = place
         chosen = [places.get(str(plain(value))) for value in values]
-        self._used |= {place for place in chosen if place is not None}
         if None in chosen and self.option.on_missing == "raise":
             raise RefusedError("no line")
         return [None if place is None else self.every[place] for place in chosen]
-
-    def check_used(self) -> None:
-        """All lines speak of something."""
-        if self.option.on_missing == "raise" and len(self._used) < len(self.every):
-            raise RefusedError("lines of nothing")
 
     def type_of(self, column: str) -> np.dtype[Any]:
         """The type of a column without categories."""

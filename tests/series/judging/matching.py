@@ -59,13 +59,19 @@ class MatchedLines:
             field = FieldOption((next(iter(option.key.values())),), categories=True)
             for file, text in contract.units:
                 values = contract.files.seen_by(field, file, field.paths[0], text)
+                if values.shape != (contract.rows_of_unit(file, text),):
+                    raise RefusedError("one key for each row")
                 self._rows[file, text] = self.table.by_key(values)
         elif option.start is None:
             lines = [self.table.one(one.file, one.name) for one in series]
             series = [one for one, line in zip(series, lines, strict=True) if line]
             self._lines = [line for line in lines if line]
-        self.table.check_used()
         return series
+
+    @property
+    def used(self) -> list[Line]:
+        """The lines that speak of something."""
+        return self._lines or [line for lines in self._rows.values() for line in lines if line is not None]
 
     def has_line(self, one: OneSeries) -> Array:
         """For each row of a series, whether a line speaks of it."""

@@ -82,6 +82,8 @@ class _Maker:
             rest = self.lines[place + self.draws.number(0, 1) :]
             self.lines = [*self.lines[:place], *rest, list(self.lines[-1])]
             self.added.features.append("table: defect")
+        if self.kind == "files" and "file" in self.option and self.draws.chance(4):
+            self.lines.append(["elsewhere"])  # a line of nothing
         self._add_columns()
         name = f"labels.{self.draws.pick(('csv', 'csv', 'tsv', 'parquet'))}"
         self.added.features.append(f"table: {name.partition('.')[2]}")

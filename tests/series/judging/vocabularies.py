@@ -65,7 +65,7 @@ class Vocabularies:
         """All values that occur in any file."""
         contract = self._contract
         if contract.table is not None and field.table_column is not None:
-            yield [line[field.table_column] for line in contract.table.table.every]
+            yield [line[field.table_column] for line in contract.table.used]
         elif field.attr is not None:
             yield from (contract.attribute_of(one, field) for one in contract.series)
         else:
