@@ -32,7 +32,7 @@ def _kinds(added: Added) -> tuple[str, ...]:
     if drawn.kind in ("names", "axis"):
         found += ["series", "series"]
     if drawn.kind in ("names", "files") and drawn.style in ("plain", "axes") and not _has_extra(added):
-        found += ["stretches", "stretches"]
+        found += ["stretches"] * 4
     if (
         drawn.kind != "axis"
         and drawn.style != "whole"
