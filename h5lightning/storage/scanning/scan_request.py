@@ -44,7 +44,7 @@ class ScanRequest:
         row_values: names of datasets whose values are read and kept: ``path``, ``path[column]`` of a table, or the path
             of a group that is a column of AnnData; they may hold the ``*``.
         row_lists: the same, of which several numbers a row, such as those of a label image, keep only what occurs.
-        row_texts: the same, of which only text is kept, since numbers are known by themselves.
+        row_texts: the same, of which only text and columns of AnnData are kept, since numbers are known by themselves.
     """
 
     paths: tuple[str, ...] | None
