@@ -16,9 +16,9 @@ from h5lightning.options.checks import check_int, to_plain
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.training_shards import TrainingShards
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
-from h5lightning.storage.survey import DataSurvey
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, Trainer

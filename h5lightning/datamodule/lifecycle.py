@@ -41,7 +41,7 @@ from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_cuts import WINDOW_STEPS
 from h5lightning.planning.statistics import StatisticsRequest
-from h5lightning.storage.survey import DataSurvey
+from h5lightning.storage.data_survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
 
@@ -126,6 +126,10 @@ class DataLifecycle:
             return {}
         lacking = self._statistics.lacking(data.survey.fields.spec())
         return {key: StatisticsRequest.of(one) for key, one in lacking.items()}
+
+    def _lacking_classes(self) -> list[str]:
+        """The fields whose numbers of categories in training are not known."""
+        return [] if "train" in self.data.plan.parts else self._classes.lacking(self._options.fields)
 
     def _normalize(self) -> None:
         """Normalise by the statistics that count now, and say where a scale is 1."""
@@ -220,6 +224,7 @@ class DataLifecycle:
         self._seed.keep(seed)
         self._survey = with_files_of_this_node(trainer, survey)
         self._data = prepare(options, self._classes.applied(self._survey), seed)
+        self._data.lack_classes(self._lacking_classes())
         facts = {"batch_size": batch_size, "tail": options.tail, "drop_last": options.drop_last}
         facts |= {"shuffle": to_plain(self.shuffle), "split": self._data.plan.fingerprint}
         check_agreement(trainer, facts)
@@ -231,6 +236,7 @@ class DataLifecycle:
         self._data, self._order = prepare(self._options, survey, self.seed, data.reader), None
         if self._data.plan.fingerprint != data.plan.fingerprint:
             self._statistics.forget_own()
+        self._data.lack_classes(self._lacking_classes())
         self._normalize()
         if self._values is not None:
             self._share_values()
@@ -266,6 +272,7 @@ class DataLifecycle:
         self._classes.take_over(saved.record.classes, is_kept=saved.is_own)
         if is_other_seed or self._are_other_classes():
             self._prepare_again()
+        self.data.lack_classes(self._lacking_classes())
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
             self._normalize()
         if self._continues:
@@ -294,5 +301,5 @@ class DataLifecycle:
             where=recorded_where(options.where, data.survey.index),
             lines=recorded_lines(data.survey.index, data.plan) if data.survey.has_line_series else ...,
             normalize=self._statistics.to_plain(data.survey.fields),
-            classes=self._classes.to_plain(data.survey.fields),
+            classes=self._classes.to_plain(data.survey.fields, self._lacking_classes()),
         )

@@ -11,7 +11,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.row_groups import RowGroups
 from h5lightning.planning.splitting.split_plan import Segments
-from h5lightning.storage.survey import DataSurvey
+from h5lightning.storage.data_survey import DataSurvey
 
 __all__ = ["groups_of_parts"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from h5lightning.errors import ResumeError
+from h5lightning.options import Field
 from h5lightning.planning.fields import Fields
-from h5lightning.storage.survey import DataSurvey
+from h5lightning.storage.data_survey import DataSurvey
 
 __all__ = ["RunClasses"]
 
@@ -18,6 +19,14 @@ class RunClasses:
     def __init__(self) -> None:
         self._of_checkpoint: dict[str, tuple[str, ...]] = {}
         self._is_kept = False
+
+    def lacking(self, fields: Mapping[str, Field] | None) -> list[str]:
+        """The fields whose categories neither a checkpoint brought nor the user listed."""
+        return [
+            key
+            for key, field in (fields or {}).items()
+            if field.categories is True and key not in self._of_checkpoint
+        ]
 
     def applied(self, survey: DataSurvey) -> DataSurvey:
         """What was found of the files, with the categories that count now."""
@@ -50,6 +59,7 @@ class RunClasses:
             self._of_checkpoint = {}
 
     @staticmethod
-    def to_plain(fields: Fields) -> Any:
-        """What `take_over` reads, of these fields; ``...`` if none has categories."""
-        return {key: list(one.names) for key, one in fields.categories().items()} or ...
+    def to_plain(fields: Fields, lacking: Collection[str] = ()) -> Any:
+        """What `take_over` reads, of these fields but some; ``...`` if none has categories."""
+        known = {key: one for key, one in fields.categories().items() if key not in lacking}
+        return {key: list(one.names) for key, one in known.items()} or ...

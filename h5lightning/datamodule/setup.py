@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,11 @@ from h5lightning.planning.splitting.manifest import load_manifest, to_plain_spli
 from h5lightning.planning.splitting.plan_split import check_samples, plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.planning.statistics import FieldStatistics
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.storage.survey import DataSurvey, survey
+from h5lightning.storage.survey import survey
 
 __all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
@@ -58,6 +59,11 @@ class PreparedData:
         """Normalise the fields of all datasets by these statistics from now on."""
         for reader in self.batch_readers:
             reader.normalize_by(statistics)
+
+    def lack_classes(self, keys: Collection[str]) -> None:
+        """Deliver none of these fields from now on; see `BatchDelivery.lack_classes`."""
+        for reader in self.batch_readers:
+            reader.lack_classes(keys)
 
     def keeps_blocks(self, shuffle: Shuffle) -> bool:
         """Whether the training samples come in block order, so that each chunk is decoded once."""

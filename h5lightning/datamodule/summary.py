@@ -21,8 +21,8 @@ from h5lightning.planning.reach import WindowReach
 from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.discovery.same_files import identical_files
-from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["SplitSummary", "Summary", "summarise"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.errors import FieldError
+from h5lightning.errors import FieldError, NotSetUpError
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.field_delivery import FieldDelivery
 from h5lightning.loading.fields.field_reader import FieldReader
@@ -51,6 +51,7 @@ class BatchDelivery:
         memory: BufferPool,
     ) -> None:
         self._normalized = normalized
+        self._unnumbered: Collection[str] = ()
         self._starts = starts
         self._fields = {
             key: FieldDelivery(one.plan, one.dtype, access, starts, memory, normalized.get(key))
@@ -67,10 +68,14 @@ class BatchDelivery:
             known = statistics.get(key)
             self._fields[key].normalize_by(None if known is None else Affine.of(known, field))
 
+    def lack_classes(self, keys: Collection[str]) -> None:
+        """Deliver none of these fields from now on, since the numbers of their categories in training are unknown."""
+        self._unnumbered = [key for key in keys if key in self._fields]
+
     @property
-    def lacks_statistics(self) -> bool:
-        """Whether a field is to be normalised, and its statistics are not known."""
-        return any(self._fields[key].lacks_statistics for key in self._normalized)
+    def lacks_training(self) -> bool:
+        """Whether statistics, or numbers of categories, of training are needed, and are not known."""
+        return bool(self._unnumbered) or any(self._fields[key].lacks_statistics for key in self._normalized)
 
     def first_lost(
         self, reader: FieldReader, stored: Any, ids: Int64Array, located: LocatedBatch
@@ -87,12 +92,15 @@ class BatchDelivery:
             batch: key → filled buffer, or `RaggedValues`.
             located: its samples, and maybe neighbours.
             ids: numbers of its samples in the index, ``(N,)``.
-            is_raw: convert numbers that are normalised, and do not normalise them.
+            is_raw: convert numbers that are normalised, and do not normalise them; number categories by these files.
 
         Raises:
+            NotSetUpError: the numbers of categories in training are unknown.
             FoundMissing: a number represents a missing value.
             H5LightningError: see `FieldDelivery.deliver`.
         """
+        if not is_raw:
+            self._check_classes(batch)
         for key, value in batch.items():
             delivery = self._fields[key]
             if isinstance(value, np.ndarray):
@@ -106,3 +114,13 @@ class BatchDelivery:
                 batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
         self._starts.put_zeros(batch, ids, located.draws)
         return batch
+
+    def _check_classes(self, batch: Mapping[str, Any]) -> None:
+        key = next((key for key in self._unnumbered if key in batch), None)
+        if key is not None:
+            raise NotSetUpError(
+                f"{self._fields[key].plan.title} has categories=True, which numbers the values of training, and these "
+                "are not known: these files have no train split, and no checkpoint of a training run was loaded "
+                "(yet). Give ckpt_path= to the Trainer, load the state with dm.load_state_dict(), use "
+                "H5DataModule.load_from_checkpoint(path), or list the categories"
+            )

@@ -6,7 +6,7 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -115,10 +115,14 @@ class BatchReader:
         """Normalise by these statistics from now on; see `BatchDelivery.normalize_by`."""
         self._delivery.normalize_by(statistics)
 
+    def lack_classes(self, keys: Collection[str]) -> None:
+        """Deliver none of these fields from now on; see `BatchDelivery.lack_classes`."""
+        self._delivery.lack_classes(keys)
+
     @property
-    def lacks_statistics(self) -> bool:
-        """Whether a field is to be normalised, and its statistics are not known."""
-        return self._delivery.lacks_statistics
+    def lacks_training(self) -> bool:
+        """Whether something of training is needed to deliver batches, and not known."""
+        return self._delivery.lacks_training
 
     def read(
         self,

@@ -135,7 +135,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         if not self._finisher.has_transforms:
             return spec
         modes = {plan.key: plan.ragged.mode for plan in self._batches.fields.plans if plan.ragged is not None}
-        batch = self._read(self.sample_ids([0]), None, is_raw=self._batches.lacks_statistics)
+        batch = self._read(self.sample_ids([0]), None, is_raw=self._batches.lacks_training)
         return {key: delivered_spec(value, spec.get(key), modes.get(key)) for key, value in batch.items()}
 
     def __len__(self) -> int:

@@ -46,8 +46,7 @@ def check_read(catalog: Catalog, key: str, field: SingleField, unit: int) -> Non
     """Raise `UnsupportedFieldError` if the scan could not read the values of a field with categories in a unit."""
     values = row_values_of(catalog, field)
     if values is not None and (problem := values.problem(unit)):
-        path = values_name(field.path, field.member)
-        raise UnsupportedFieldError(f"field {key!r}: '/{path}' in {catalog.where(unit)} {problem}")
+        raise UnsupportedFieldError(f"field {key!r}: {catalog.where(unit)}: {problem}")
 
 
 def as_classes(dataset: DatasetSchema, field: SingleField, row_size: int | None) -> DatasetSchema:

@@ -109,7 +109,7 @@ def _unread(catalog: Catalog, fields: Mapping[str, Field]) -> dict[int, str]:
         values = row_values_of(catalog, field) if field.categories is not None else None
         if values is not None:
             for unit in np.flatnonzero(~values.is_usable).tolist():
-                problems.setdefault(unit, f"'/{field.path}' {values.problem(unit)}")
+                problems.setdefault(unit, values.problem(unit))
     return problems
 
 

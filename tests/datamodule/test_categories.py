@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from h5lightning import Field, H5DataModule, Split
-from h5lightning.errors import FieldError, MissingFieldError
+from h5lightning.errors import FieldError, MissingFieldError, NotSetUpError
 from tests.support.composing import composed
 
 pytestmark = pytest.mark.timeout(240)
@@ -120,3 +120,24 @@ def test_categories_stand_in_yaml(labelled, ready, text, classes):
         f"  fields:\n    x: x\n    y: {{path: label, categories: {text}, unknown: -1}}\n"
     )
     assert ready(composed(yaml)).sample_spec["y"].classes == classes
+
+
+@pytest.mark.filterwarnings("ignore:the checkpoint was trained with another split")
+def test_files_without_a_train_split_need_the_categories_of_training(labelled, ready):
+    fields = {"x": "x", "y": Field("label", categories=True)}
+    trained = ready(H5DataModule(files_of(labelled), fields, batch_size=4))
+    for role in ("test", "predict"):
+        files = {role: f"{labelled}/test.h5"}
+        new = ready(H5DataModule(files, fields, batch_size=4))
+        batches = getattr(new, f"{role}_dataloader")
+        with pytest.raises(
+            NotSetUpError, match=r"categories=True.*no train split.*ckpt_path=.*list the categor"
+        ):
+            next(iter(batches()))
+        assert new.sample_spec["y"].dtype == "int64"
+        assert "classes" not in new.state_dict()  # what no training has numbered
+        new.load_state_dict(trained.state_dict())
+        assert next(iter(batches()))["y"].tolist() == [2, 0, 1]
+        listed = fields | {"y": Field("label", categories=["ill", "healthy", "common"])}
+        new = ready(H5DataModule(files, listed, batch_size=4))
+        assert next(iter(getattr(new, f"{role}_dataloader")()))["y"].tolist() == [0, 2, 1]

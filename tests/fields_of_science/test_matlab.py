@@ -49,3 +49,10 @@ def test_an_empty_array_is_never_two_rows(written, case, path):
     files = written("matlab", case)
     error = Request.of(files.files, path).refused("empty")
     assert isinstance(error, UnsupportedFieldError)
+
+
+def test_letters_are_no_categories(written):
+    """Each of them is a number, which would be the number of a category of its own."""
+    files = written("matlab", "plain")
+    error = Request.of(files.files, "note", categories=True).refused("note", "MATLAB, char", "cellstr")
+    assert isinstance(error, FieldError)

@@ -12,7 +12,8 @@ import pytest
 from h5lightning import H5DataModule
 from h5lightning.errors import FieldError, MissingDataError, SchemaError
 from h5lightning.options import Access, Field, Rows
-from h5lightning.storage.survey import DataSurvey, survey
+from h5lightning.storage.data_survey import DataSurvey
+from h5lightning.storage.survey import survey
 
 FIELDS = {"x": Field("x"), "y": Field("y"), "number": Field(attr="number")}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from lightning.pytorch import LightningModule, Trainer
 
 from h5lightning import H5DataModule
 
-__all__ = ["Place", "Sample", "check_user", "delivered", "train"]
+__all__ = ["Place", "Sample", "Scale", "check_user", "delivered", "train"]
 
 Array = npt.NDArray[Any]
 # Name of the file, name of the series, row; of windows along several axes, the start along each.
 Place = tuple[str, str, int | tuple[int, ...]]
 Sample = Mapping[str, Array]
+# The places of train → what is subtracted from values, and what they are divided by.
+Scale = Callable[[Sequence[Place]], tuple[Array, Array]]
 STAGES = ("train", "val", "test")
 
 
@@ -111,6 +113,7 @@ def check_user(
     apart: Callable[[Place], Any] = lambda place: place[:2],
     count: int | None = None,
     ragged: Mapping[str, str] | None = None,
+    scaled: Mapping[str, Scale] | None = None,
 ) -> dict[str, dict[Place, Sample]]:
     """Train two steps, read all splits, and compare each sample; no series is in two splits.
 
@@ -120,6 +123,7 @@ def check_user(
         apart: what must not be in two splits.
         count: samples of all splits, where ``expected`` is a function.
         ragged: key of a field that is padded or concatenated → key of its lengths.
+        scaled: key of a normalised field → what returns shift and scale from the places of train.
 
     Returns:
         The samples of each split.
@@ -130,10 +134,11 @@ def check_user(
     found = delivered(dm, ragged)
     dm.teardown()
     owners: dict[Any, set[str]] = {}
+    scales = {key: scale([*found["train"]]) for key, scale in (scaled or {}).items()}
     for stage, samples in found.items():
         for place, sample in samples.items():
             owners.setdefault(apart(place), set()).add(stage)
-            _same(place, sample, expected(place) if callable(expected) else expected[place])
+            _same(place, sample, expected(place) if callable(expected) else expected[place], scales)
     assert all(len(stages) == 1 for stages in owners.values()), owners
     every = sum(len(samples) for samples in found.values())
     assert every == (count if callable(expected) else len(expected))
@@ -141,8 +146,14 @@ def check_user(
     return found
 
 
-def _same(place: Place, found: Sample, expected: Sample) -> None:
+def _same(place: Place, found: Sample, expected: Sample, scales: Mapping[str, tuple[Array, Array]]) -> None:
     assert set(found) == set(expected), place
     for key, value in expected.items():
+        if key in scales:
+            shift, scale = scales[key]
+            assert found[key].dtype == np.float32, (place, key)
+            exact = (value.astype("f8") - shift) / scale
+            np.testing.assert_allclose(found[key], exact, rtol=1e-5, atol=1e-5, err_msg=f"{place} {key}")
+            continue
         assert found[key].dtype == value.dtype, (place, key)
         np.testing.assert_array_equal(found[key], value, err_msg=f"{place} {key}")

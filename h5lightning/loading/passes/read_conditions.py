@@ -23,8 +23,8 @@ from h5lightning.planning.ragged_fields import RunField
 from h5lightning.planning.row_conditions import RowConditions, RowTest
 from h5lightning.planning.row_filter import RowFilter
 from h5lightning.planning.row_runs import EntryRuns
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.indexing.row_set_store import RowSetStore
-from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["with_conditions"]
 

@@ -25,8 +25,8 @@ from h5lightning.planning.splitting.split_plan import SplitPlan
 from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
 from h5lightning.planning.summaries.field_summary import FieldSummary, SummaryTotal
 from h5lightning.planning.tables.column_fields import TableField
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.indexing.statistics_store import StatisticsStore
-from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["read_statistics"]
 

@@ -23,9 +23,9 @@ from h5lightning.planning.passes.row_blocks import Piece, RowBlocks
 from h5lightning.planning.passes.rows_of_field import is_by_entry
 from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_of_chunk
 from h5lightning.planning.selection import Selection
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
-from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["PassOptions", "RowPass"]
 

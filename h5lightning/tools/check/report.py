@@ -23,11 +23,12 @@ from h5lightning.options.coerce import SeriesOption, coerce_series
 from h5lightning.options.samples import SamplesOption
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.storage.survey import DataSurvey, survey
+from h5lightning.storage.survey import survey
 from h5lightning.tools.check.border_check import check_borders
 from h5lightning.tools.check.category_check import check_categories, has_categories
 from h5lightning.tools.check.epoch_check import check_evaluation, check_orders, check_training

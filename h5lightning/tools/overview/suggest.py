@@ -22,9 +22,10 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.planning.splitting.split_plan import SplitPlan
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.discovery.patterns import escape
-from h5lightning.storage.survey import DataSurvey, survey
+from h5lightning.storage.survey import survey
 from h5lightning.tools.overview.infer_fields import InferredFields
 
 __all__ = ["Suggestion", "suggest", "suggest_options"]

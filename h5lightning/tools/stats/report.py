@@ -20,8 +20,8 @@ from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.passes.rows_of_field import row_shape_of
 from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.statistics import FieldStatistics, StatisticsRequest
+from h5lightning.storage.data_survey import DataSurvey
 from h5lightning.storage.discovery import discover
-from h5lightning.storage.survey import DataSurvey
 from h5lightning.tools.overview.dataset_summary import summarize_datasets
 from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from h5lightning.tools.bench.timing import Candidate
-from loading import cases, meters, peers, races, series, shapes
+from loading import cases, meters, peers, races, series, shapes, values
 from loading.data import BATCH, Dataset, Workload, filters_here
 from loading.limits import evict
 from loading.measure import samples_of
@@ -110,6 +110,7 @@ PARTS: dict[str, Callable[[Report, Scale], None]] = {
         *cases.PARTS,
         *series.PARTS,
         *shapes.PARTS,
+        *values.PARTS,
     )
 }
 

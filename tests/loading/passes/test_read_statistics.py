@@ -189,6 +189,26 @@ def test_the_number_of_threads_changes_no_bit(tmp_path):
         assert np.array_equal(found[0].quantiles[0.01], other.quantiles[0.01])
 
 
+@pytest.mark.parametrize("by", ["block", "sample"])
+@pytest.mark.parametrize("reader", ["auto", "h5py"])
+def test_long_runs_of_whole_chunks(tmp_path, by, reader):
+    rng, contents = np.random.default_rng(7), []
+    for number in range(2):
+        values = rng.integers(-9, 9, 150_000).astype("<f4")
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file.create_dataset("x", data=values, chunks=(20_000,), compression="gzip", compression_opts=1)
+            file.create_dataset("big", data=values, dtype=">f8", chunks=(9_000,), compression="lzf")
+        contents.append(values)
+    dm = H5DataModule(f"{tmp_path}/*.h5", ["x", "big"], split=Split(by=by, val=0.2), reader=reader)
+    requests = {"x": StatisticsRequest(), "big": StatisticsRequest()}
+    found, rows = statistics(dm, requests, reader=reader), train_rows(dm)
+    files, _, places = np.asarray(rows).T
+    values = np.stack(contents)[files, places].astype("f8")
+    for one in found.values():
+        assert (one.count, one.mean) == (values.size, pytest.approx(values.mean(), rel=1e-12))
+        assert one.std == pytest.approx(values.std(), rel=1e-12)
+
+
 @pytest.mark.parametrize("by", ["series", "block", "sample"])
 def test_series_of_many_kinds(tmp_path, by):
     rng, contents = np.random.default_rng(2), []

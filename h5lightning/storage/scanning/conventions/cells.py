@@ -13,7 +13,7 @@ from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dereferenced
 from h5lightning.storage.scanning.stored_values import can_be_read, read_rows
 
-__all__ = ["CellError", "cell_texts", "cells_shape", "holds_cells"]
+__all__ = ["CellError", "cell_texts", "cells_shape", "holds_cells", "holds_letters"]
 
 _CLASS, _EMPTY = b"MATLAB_class", b"MATLAB_empty"
 _MOST_LETTERS = 4096
@@ -30,6 +30,12 @@ def holds_cells(dataset: ScannedDataset) -> bool:
     if _CLASS not in info.attributes or not info.did.get_type().equal(h5t.STD_REF_OBJ):
         return False
     return dataset.reader.text(info.did, _CLASS.decode()) == "cell"
+
+
+def holds_letters(dataset: ScannedDataset) -> bool:
+    """Whether a dataset holds the letters of text, as numbers in columns."""
+    info = dataset.info
+    return _CLASS in info.attributes and dataset.reader.text(info.did, _CLASS.decode()) == "char"
 
 
 def cells_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import filter_problem
 from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal, sparse_refusal
-from h5lightning.storage.scanning.conventions.cells import holds_cells
+from h5lightning.storage.scanning.conventions.cells import holds_cells, holds_letters
 from h5lightning.storage.scanning.conventions.encodings import (
     encoding_of,
     encoding_with_sources,
@@ -162,6 +162,11 @@ def _source(dataset: ScannedDataset, column: str | None, file: ValueFile, *, is_
     if column is None and holds_cells(dataset):
         return ValueSource(
             name, StoredColumn(info, None, None, is_words=False, reader=file.reader, is_cells=True)
+        )
+    if holds_letters(dataset):
+        raise NoValuesError(
+            f"{name} holds the numbers of letters (MATLAB, char), whose text is not read: store the labels as a cell "
+            "array of text, cellstr(…), or as numbers"
         )
     try:
         stored = column_of(info, column, file.reader, is_words=column is None and holds_words(dataset))

@@ -326,7 +326,7 @@ def write_problems(file: h5py.File) -> None:
         ("table[c]", "'/table' holds <c8, expected text or numbers"),
         ("text[a]", "'/text' has no column 'a'"),
         ("holes", "'/holes' has values that were never written"),
-        ("list", "'/list' holds bytes of variable length"),
+        ("list", "'/list' holds sequences of different length"),
         ("empty", "'/empty' is empty: it has a type, but no values"),
         ("complex", "'/complex' holds <c8, expected text or numbers"),
         ("soft", "'/soft' is reached through the soft link"),
