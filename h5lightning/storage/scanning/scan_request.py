@@ -9,13 +9,13 @@ from typing import Any, Literal, TypeAlias
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.file_schema import FileSchema
 
-__all__ = ["DIFFERENCE", "Kept", "Outcome", "ScanRequest"]
+__all__ = ["DIFFERENCE", "Outcome", "ScanRequest", "ValueScope"]
 
 # The key of a comparison's result among the attributes, whose names all contain an ``@``.
 DIFFERENCE = "difference"
 
 # What is kept of values: of each row, only which ones occur, or only text.
-Kept: TypeAlias = Literal["rows", "lists", "texts"]
+ValueScope: TypeAlias = Literal["rows", "lists", "texts"]
 
 # An error is a value here: one bad file does not end the scan of the others.
 Outcome: TypeAlias = FileSchema | H5LightningError
@@ -71,14 +71,14 @@ class ScanRequest:
         return cls(**{name: _as_tuple(plain[name]) for name in names})
 
     @property
-    def kept_values(self) -> dict[str, Kept]:
+    def kept_values(self) -> dict[str, ValueScope]:
         """Names of datasets whose values are read → what is kept of them."""
-        every: dict[Kept, tuple[str, ...]] = {
+        every: dict[ValueScope, tuple[str, ...]] = {
             "rows": self.row_values,
             "lists": self.row_lists,
             "texts": self.row_texts,
         }
-        kept: dict[str, Kept] = {}
+        kept: dict[str, ValueScope] = {}
         for what, names in every.items():
             for name in names:
                 kept.setdefault(name, what)
