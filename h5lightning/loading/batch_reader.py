@@ -25,7 +25,8 @@ from h5lightning.loading.fields.image_threads import ImageThreads
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
 from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
-from h5lightning.loading.fields.row_requests import RowRequest, by_files, divided_by_kind, read_rows
+from h5lightning.loading.fields.read_fields import read_fields
+from h5lightning.loading.fields.row_requests import by_files, divided_by_kind
 from h5lightning.loading.fields.run_rows import RunRows
 from h5lightning.loading.ragged_batch import RaggedValues, ragged_part
 from h5lightning.loading.ragged_delivery import RaggedDelivery
@@ -310,25 +311,9 @@ class BatchReader:
         ids: Int64Array,
     ) -> None:
         try:
-            self._read(readers, arrays, located)
+            read_fields(self.reader, readers, arrays, located)
         except FloatingPointError as error:
             raise self._overflow(readers, located, ids) from error
-
-    def _read(
-        self, readers: Sequence[FieldReader], arrays: Mapping[str, npt.NDArray[Any]], located: LocatedBatch
-    ) -> None:
-        fills = [one.fill(located, arrays[one.key]) for one in readers]
-        while fills:
-            requests: list[RowRequest] = []
-            unfinished = []
-            for fill in fills:
-                asked = next(fill, None)
-                if asked is not None:
-                    unfinished.append(fill)
-                    requests += asked
-            if requests:
-                read_rows(self.reader, located.paths, requests)
-            fills = unfinished
 
     def _overflow(self, readers: Sequence[FieldReader], located: LocatedBatch, ids: Int64Array) -> FieldError:
         """The error of a finite value that became infinite in a buffer: found in the values as they are stored."""
@@ -336,7 +321,7 @@ class BatchReader:
             if one.stored_dtype is None:
                 continue
             stored = one.buffer_for(located, one.stored_dtype)
-            self._read([one], {one.key: stored}, located)
+            read_fields(self.reader, [one], {one.key: stored}, located)
             lost = self._delivery.first_lost(one, stored, ids, located)
             if lost is not None:
                 return lost
@@ -358,5 +343,5 @@ class BatchReader:
         """The error of a missing value: raised while the field is read again, it names row and file."""
         context = replace(self._context, checks_each=True, constants=self._constant_cache())
         checked = make_field_reader(plan, context)
-        self._read([checked], {plan.key: checked.buffer_for(located)}, located)
+        read_fields(self.reader, [checked], {plan.key: checked.buffer_for(located)}, located)
         return MissingDataError(f"{plan.title} holds a number that represents a missing value")

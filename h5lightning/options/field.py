@@ -16,6 +16,7 @@ from h5lightning.options.checks import (
     clean_path,
     make_plain,
 )
+from h5lightning.options.name_lists import as_list, category_values, check_names
 
 __all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
 
@@ -104,8 +105,8 @@ class Field:
         check_text("field.attr", self.attr)
         check_bool("field.constant", self.constant)
         check_choice("field.join", self.join, JOINS)
-        _check_names("field.path", self.path)
-        _check_names("field.member", self.member)
+        check_names("field.path", self.path)
+        check_names("field.member", self.member)
         path: Any = self.path or ""
         path = clean_path(path) if isinstance(path, str) else tuple(map(clean_path, path))
         object.__setattr__(self, "path", path)
@@ -142,7 +143,7 @@ class Field:
             "Field('x', constant=True, decode='cf')"
         """
         items = dataclasses.fields(Field)
-        options = {item.name: _listed(getattr(self, item.name)) for item in items}
+        options = {item.name: as_list(getattr(self, item.name)) for item in items}
         if isinstance(self.categories, tuple):
             options["categories"] = list(self.categories)
         options |= changes
@@ -217,7 +218,7 @@ class Field:
             if values is None and self.unknown is not None:
                 raise OptionError(f"field.unknown={self.unknown!r} is for a field with categories")
         else:
-            object.__setattr__(self, "categories", _category_list(values))
+            object.__setattr__(self, "categories", category_values(values))
         if self.unknown is not None:
             check_int("field.unknown", self.unknown, at_least=-LARGEST_INT)
         if values is not None and self.decode is not None:
@@ -254,23 +255,23 @@ class Field:
                 "remove constant, steps, member and decode"
             )
         if self.constant and self.steps:
-            raise OptionError(f"the constant field {_listed(self.path)!r} has no sample axis: remove steps")
+            raise OptionError(f"the constant field {as_list(self.path)!r} has no sample axis: remove steps")
         self._check_table()
         if self.attr is not None and self.is_list:
             raise OptionError(
-                f"the attribute {self.attr!r} can be of one object: found the paths {_listed(self.path)!r}. Make a "
+                f"the attribute {self.attr!r} can be of one object: found the paths {as_list(self.path)!r}. Make a "
                 "field of each, and join them in a transform"
             )
         if self.index is not None and (
             self.attr is not None or self.steps or self.extra_rows or self.axis is not None
         ):
             raise OptionError(
-                f"field {_listed(self.path)!r}: index={self.index!r} divides the rows of the dataset: remove attr, "
+                f"field {as_list(self.path)!r}: index={self.index!r} divides the rows of the dataset: remove attr, "
                 "steps, axis and extra_rows"
             )
         if self.index is not None and self.constant and self.ragged != "list":
             raise OptionError(
-                f"the constant field {_listed(self.path)!r} with index={self.index!r} is a list of tensors for each "
+                f"the constant field {as_list(self.path)!r} with index={self.index!r} is a list of tensors for each "
                 f"sample: {Field.text(self, ragged='list')}"
             )
         if self.join != "last" and not self.is_list:
@@ -285,14 +286,14 @@ class Field:
             paths = () if isinstance(self.path, str) or self.attr is not None else self.path
             if any(path.startswith(_TABLE) for path in paths):
                 raise OptionError(
-                    f"field {_listed(self.path)!r}: a list holds datasets, or columns of the table. Make a field of "
+                    f"field {as_list(self.path)!r}: a list holds datasets, or columns of the table. Make a field of "
                     "each, and join them in a transform"
                 )
             return
         for name in ("constant", "member", "axis", "series_axis", "extra_rows", "index", "decode"):
             if getattr(self, name) not in (None, False, 0):
                 raise OptionError(
-                    f"field {_listed(self.path)!r} is a column of the table, which has no {name}: remove it"
+                    f"field {as_list(self.path)!r} is a column of the table, which has no {name}: remove it"
                 )
 
 
@@ -321,36 +322,3 @@ class SingleField(Field):
 def single_fields(fields: Mapping[str, Field]) -> Iterator[tuple[str, SingleField]]:
     """The parts of all fields, each with the key of its field."""
     return ((key, part) for key, field in fields.items() for part in field.parts())
-
-
-def _check_names(name: str, value: object) -> None:
-    """Raise `OptionError` unless the value is text, None, or a list of at least one text."""
-    if not isinstance(value, list):
-        check_text(name, value)
-    elif not value:
-        raise OptionError(f"{name} is an empty list: name at least one, or leave it out")
-    else:
-        for one in value:
-            if not isinstance(one, str) or not one.strip("/"):
-                raise OptionError(f"{name} must be a list of names, found {one!r} in {value!r}")
-
-
-def _category_list(values: object) -> tuple[str | int, ...]:
-    """The values of categories in the order of their numbers."""
-    if not isinstance(values, list) or not values:
-        raise OptionError(
-            f"field.categories must be true, for all values that occur, or a list of values; found {values!r}"
-        )
-    kinds = {type(one) for one in values}
-    if kinds - {str, int} or len(kinds) > 1:
-        raise OptionError(f"field.categories must list texts, or whole numbers; found {values!r}")
-    if len(set(values)) < len(values):
-        twice = next(one for one in values if values.count(one) > 1)
-        raise OptionError(f"field.categories names {twice!r} twice: {values!r}")
-    return tuple(values)
-
-
-def _listed(value: object) -> object:
-    """A tuple of names as the list that users write; anything else as it is."""
-    is_names = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-    return list(value) if is_names and isinstance(value, tuple) else value

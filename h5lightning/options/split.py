@@ -43,9 +43,8 @@ class Split:
             ``split``.
         given: split → path of the dataset that lists its series, in each file: names as text (``demo_3``, or what the
             ``*`` matched), or numbers. Keys are ``train``, ``val`` (also ``valid``, ``validation``, ``dev``) and
-            ``test``. Or ``table:COLUMN``: the column of the table beside the files that has these names. Series in no
-            list are unused. ``val`` and ``test`` then have no defaults; giving other sizes is an
-            error.
+            ``test``. Or ``table:COLUMN``: the column of the table beside the files that has these names. Series, or
+            rows, in no list are unused. ``val`` and ``test`` then have no defaults; giving other sizes is an error.
     """
 
     val: float | None = 0.1

@@ -14,7 +14,7 @@ from h5lightning.options import Samples, SingleField, Windows
 from h5lightning.planning.box_field import BoxField, sample_axes
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.fields import FieldPlan, FieldSpec, JoinedField
+from h5lightning.planning.fields import FieldPlan, FieldSpec, single_plans
 from h5lightning.planning.ragged import Ragged
 from h5lightning.planning.ragged_fields import BoxRunField
 from h5lightning.planning.ragged_planning import FieldRows
@@ -151,7 +151,7 @@ def other_lengths(
     """
     if len(samples.axes) < 2:
         return None
-    singles = [one for plan in plans for one in (plan.parts if isinstance(plan, JoinedField) else (plan,))]
+    singles = single_plans(plans)
     boxes = [one for one in singles if isinstance(one, BoxField) and one.other_axes]
     if not boxes:
         raise SchemaError(f"samples.axis={samples.axis!r}: no field has windows along all of these axes")

@@ -16,7 +16,7 @@ from h5lightning.planning.categories import check_kind, delivered_classes
 from h5lightning.planning.category_errors import unknown_value
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.fields import FieldPlan, FieldSpec, StoredForm
-from h5lightning.planning.values.categories import NO_CATEGORY, Categories, Value
+from h5lightning.planning.values.categories import NO_CATEGORY, Categories, Value, plain_value
 from h5lightning.planning.values.conversions import delivery_dtype
 
 __all__ = ["CategoryAttributeField", "plan_category_attribute"]
@@ -88,7 +88,7 @@ def plan_category_attribute(compared: ComparedFiles, key: str, field: SingleFiel
         spec=FieldSpec(shape, delivered, categories.names),
         forms=(StoredForm(delivery_dtype(delivered).str),),
         categories=categories,
-        names=tuple(map(_plain, position_of)),
+        names=tuple(map(plain_value, position_of)),
         values=table,
         asked=field,
     )
@@ -104,10 +104,3 @@ def _check(compared: ComparedFiles, plan: CategoryAttributeField) -> None:
     if wrong.size:
         unit = int(wrong[0])
         raise plan.error(unit, f"in {compared.catalog.where(unit)}{compared.catalog.more(wrong)}")
-
-
-def _plain(value: Any) -> Value:
-    """A whole number for a float that is one, and for a boolean."""
-    if isinstance(value, str):
-        return value
-    return int(value) if float(value).is_integer() else float(value)

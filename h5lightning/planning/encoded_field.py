@@ -101,8 +101,25 @@ class Encoded(Frozen):
         return (self.channels, *size) if self.channels_first else (*size, self.channels)
 
 
+class _EncodedRows:
+    """Rows of encoded bytes, of each kind of samples."""
+
+    __slots__ = ()
+    encoded: Encoded
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one stored row, without what references lead to."""
+        return self.encoded.forms[0].row_bytes
+
+    @property
+    def decoded_row_bytes(self) -> int:
+        """Bytes of one row as it is decoded."""
+        return self.encoded.decoded_row_bytes
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class EncodedField(RowField):
+class EncodedField(_EncodedRows, RowField):
     """A field of encoded bytes, with values for each sample; `row_shape` is that of a row as it is delivered.
 
     Args:
@@ -111,19 +128,9 @@ class EncodedField(RowField):
 
     encoded: Encoded
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one stored row, without what references lead to."""
-        return self.encoded.forms[0].row_bytes
-
-    @property
-    def decoded_row_bytes(self) -> int:
-        """Bytes of one row as it is decoded."""
-        return self.encoded.decoded_row_bytes
-
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class EncodedRunField(RunField):
+class EncodedRunField(_EncodedRows, RunField):
     """As `EncodedField`, whose samples have their own numbers of rows.
 
     Args:
@@ -131,16 +138,6 @@ class EncodedRunField(RunField):
     """
 
     encoded: Encoded
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one stored row, without what references lead to."""
-        return self.encoded.forms[0].row_bytes
-
-    @property
-    def decoded_row_bytes(self) -> int:
-        """Bytes of one row as it is decoded."""
-        return self.encoded.decoded_row_bytes
 
 
 # The key of a field, the field, how its bytes are stored, and units → the bytes of the first entry of each unit.

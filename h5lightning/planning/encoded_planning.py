@@ -30,10 +30,9 @@ from h5lightning.planning.ragged_planning import FieldRows
 
 __all__ = ["check_encoded", "encoded_dtype", "plan_encoded"]
 
-_MOST_LOOKED_AT = (
-    4_096  # files whose first image is looked at; of more, so many between the first and the last
-)
-_MOST_MEASURED = 64  # of bytes that are not decoded
+# Files whose first image is looked at; of more files, so many between the first and the last.
+_MOST_LOOKED_AT = 4_096
+_MOST_MEASURED = 64  # files, where bytes are not decoded
 
 
 def check_encoded(key: str, field: SingleField, *, is_row: bool) -> None:

@@ -11,22 +11,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.families import families_text, fold
-from h5lightning.core.formatting import counted, listed
+from h5lightning.core.formatting import counted
 from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, Series, SingleField, Whole, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.attribute_fields import plan_attribute
 from h5lightning.planning.box_planning import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.categories import find_categories
 from h5lightning.planning.category_attributes import plan_category_attribute
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList, no_first_bytes
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
-from h5lightning.planning.conventions.same_values import check_same, is_same
+from h5lightning.planning.conventions.same_values import check_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
+from h5lightning.planning.eligible_fields import all_eligible
 from h5lightning.planning.encoded_field import FirstBytes, encoded_of
 from h5lightning.planning.field_kinds import (
     plan_constant,
@@ -45,8 +44,6 @@ from h5lightning.planning.series.row_index import OtherRows, check_row_index, de
 from h5lightning.planning.values.categories import Categories
 
 __all__ = ["has_rows", "plan_fields"]
-
-_MOST_LISTED = 12
 
 
 def plan_fields(
@@ -95,7 +92,7 @@ def plan_fields(
     if not len(files):
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
-    chosen = _all_eligible(catalog, files, same, samples) if fields is None else dict(fields)
+    chosen = all_eligible(catalog, files, same, samples) if fields is None else dict(fields)
     _check_series(chosen, samples, series)
     chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
@@ -315,44 +312,6 @@ def _last_axis(compared: ComparedFiles, file: int, parts: Sequence[tuple[str, Si
         dataset = compared.dataset(key, part, file)
         lengths.add(dataset.shape[-1] if len(dataset.shape) > 1 else int(compared.rows(key, part)[file]))
     return ". Both have one length along the last axis: samples with axis=-1" if len(lengths) == 1 else ""
-
-
-def _all_eligible(
-    catalog: Catalog, files: Int64Array, same: Sequence[str], samples: Samples
-) -> dict[str, Field]:
-    """All datasets that can be fields, if they have one length along the axis of rows."""
-    schema = catalog.schema(int(files[0]))
-    eligible = [
-        dataset
-        for dataset in schema.datasets
-        if not dataset.refusal and dataset.shape and not is_same(dataset.path, same)
-    ]
-    where = catalog.where(int(files[0]))
-    if not eligible:
-        refused = "; ".join(
-            f"'/{dataset.path}' {dataset.refusal or 'is a scalar'}" for dataset in schema.datasets[:8]
-        )
-        raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
-    axis = samples.axes[0]
-    # Those without that axis count as having no length: they are named, too.
-    shapes = [dataset.shape for dataset in eligible]
-    lengths = {shape[axis] if -len(shape) <= axis < len(shape) else None for shape in shapes}
-    if len(lengths) > 1:
-        raise FieldError(
-            f"{where} holds datasets of different lengths, so fields must say which to use. {_candidates(eligible)}"
-        )
-    return {dataset.path: Field(dataset.path) for dataset in eligible}
-
-
-def _candidates(eligible: Sequence[DatasetSchema]) -> str:
-    """The datasets that can be fields, those of numbered siblings as one, and an example."""
-    families, others = fold(dataset.path for dataset in eligible)
-    shapes = {dataset.path: dataset.shape for dataset in eligible}
-    texts = [f"'{path}' {shapes[path]}" for path in others]
-    told = f"Candidates: {listed(texts, _MOST_LISTED)}. " if texts else ""
-    if families:
-        return f"{told}{families_text(families)}: a '*' makes each one a series"
-    return f"{told}For example fields={{'x': '{others[0]}'}}"
 
 
 def _files(catalog: Catalog, files: Int64Array) -> str:

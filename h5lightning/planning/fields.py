@@ -6,7 +6,7 @@ A kind of field is a class. Here it is data; `h5lightning.loading.fields` has th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ __all__ = [
     "StoredForm",
     "check_dtype",
     "row_field_of",
+    "single_plans",
 ]
 
 _MOST_NAMED = 3
@@ -308,11 +309,7 @@ class Fields(Frozen):
     @property
     def single_plans(self) -> tuple[FieldPlan, ...]:
         """The plans with the parts of joined fields in their place."""
-        return tuple(
-            single
-            for plan in self.plans
-            for single in (plan.parts if isinstance(plan, JoinedField) else (plan,))
-        )
+        return tuple(single_plans(self.plans))
 
     def with_classes(self, classes: Mapping[str, Sequence[str]]) -> Fields:
         """The fields with other categories, by key; see `FieldPlan.with_classes`."""
@@ -331,6 +328,11 @@ class Fields(Frozen):
 def _shown(path: str) -> str:
     """A path for messages; or the column of a table."""
     return repr(path) if path.startswith("table:") else f"'/{path}'"
+
+
+def single_plans(plans: Iterable[FieldPlan]) -> list[FieldPlan]:
+    """The plans, with the parts of each joined field in its place."""
+    return [one for plan in plans for one in (plan.parts if isinstance(plan, JoinedField) else (plan,))]
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

@@ -34,9 +34,7 @@ from h5lightning.storage.discovery import discover
 from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.planned_stages import PlanOptions, as_planned, plan_stages
-from h5lightning.storage.scanning.looking_again import (
-    unmatched_files,
-)
+from h5lightning.storage.scanning.looking_again import unmatched_files
 from h5lightning.storage.survey_request import scan_request, with_fields
 from h5lightning.storage.survey_table import read_survey_table
 from h5lightning.storage.usable_files import roles_in, without_damaged, without_nonconforming

@@ -58,7 +58,7 @@ def scan_request(
     values = dict.fromkeys(
         values_name(field.path, field.member) for field in coded if field.categories is True
     )
-    texts = dict.fromkeys(values_name(field.path, field.member) for field in coded if _lists_texts(field))
+    texts = dict.fromkeys(values_name(field.path, field.member) for field in coded if _lists_values(field))
     return replace(
         request,
         paths=tuple(paths),
@@ -79,7 +79,7 @@ def with_fields(request: ScanRequest, fields: Mapping[str, Field], table: Table 
     paths = [field.path for field in parts if field.attr is None]
     attrs = [f"{field.path}@{field.attr}" for field in parts if field.attr is not None]
     texts = [
-        values_name(field.path, field.member) for field in parts if field.attr is None and _lists_texts(field)
+        values_name(field.path, field.member) for field in parts if field.attr is None and _lists_values(field)
     ]
     return replace(
         request,
@@ -90,6 +90,6 @@ def with_fields(request: ScanRequest, fields: Mapping[str, Field], table: Table 
     )
 
 
-def _lists_texts(field: Field) -> bool:
-    """Whether its categories are a list of texts; numbers are known without reading rows."""
-    return isinstance(field.categories, tuple) and isinstance(field.categories[0], str)
+def _lists_values(field: Field) -> bool:
+    """Whether its categories are a list: numbers of a dataset are then known without reading rows, others are not."""
+    return isinstance(field.categories, tuple)

@@ -1,4 +1,4 @@
-"""Leave out files that are damaged or differ from most, and follow which files are whose."""
+"""Leave out files that are damaged or differ from most, and say which of the others belong to which split."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.storage.checksums.verify_files import verify_before_a_run
 from h5lightning.storage.discovery import Discovered
 from h5lightning.storage.indexing.build_catalog import leave_out
-from h5lightning.storage.scanning.looking_again import (
-    differences_between,
-)
+from h5lightning.storage.scanning.looking_again import differences_between
 
 __all__ = ["roles_in", "without_damaged", "without_nonconforming"]
 

@@ -342,7 +342,10 @@ def labelled(tmp_path):
             r"the attribute 'side'.* 'Left' in .*b\.h5.*'left'",
         ),
         (Field("number", categories=[0, 4, 5]), r"holds 7 at row 1 of .*b\.h5.*'5'"),
-        (Field("label", categories=[0, 1]), r"a\.h5 holds text .* Its categories are text"),
+        (
+            Field("label", categories=[0, 1]),
+            r"'left' at row 0 of .*a\.h5 .* known categories are 0, 1",
+        ),
         (Field("label"), r"a\.h5 holds text .* Field\('label', categories=True\) delivers"),
         (Field("number", categories=["0", "4"]), r"holds numbers, and its categories are text, such as '0'"),
     ],

@@ -3,10 +3,12 @@
 import re
 
 import h5py
+import imagecodecs
 import numpy as np
 
 __all__ = [
     "aloha",
+    "aloha_of_jpeg",
     "anakin",
     "bags",
     "ct_volumes",
@@ -126,6 +128,16 @@ def aloha(folder):
                 file.create_dataset(
                     f"observations/images/{camera}", data=pixels(40, 12, 16, 3), chunks=(1, 12, 16, 3)
                 )
+
+
+def aloha_of_jpeg(folder):
+    """As above, with one camera whose images are JPEG of variable length."""
+    for number in range(12):
+        with h5py.File(folder / f"episode_{number}.hdf5", "w") as file:
+            file["action"], file["observations/qpos"] = normal(40, 14), normal(40, 14)
+            images = file.create_dataset("observations/images/top", (40,), h5py.vlen_dtype("u1"))
+            for row in range(40):
+                images[row] = np.frombuffer(imagecodecs.jpeg_encode(pixels(16, 24, 3)), "u1")
 
 
 # ── replay buffers ───────────────────────────────────────────────────────────────────────────────────

@@ -239,6 +239,5 @@ def _first_lost(values: Array, normalized: Array, dtype: np.dtype[Any]) -> int:
     """The position of the first finite number whose normalised one a type cannot hold."""
     is_large = np.abs(normalized) > np.finfo(dtype).max
     is_lost = is_large & np.isfinite(values)
-    return int(
-        (is_lost if is_lost.any() else is_large).argmax()
-    )  # normalised in place, none is finite any more
+    # Where numbers were normalised in place, the lost one is not finite any more.
+    return int((is_lost if is_lost.any() else is_large).argmax())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
 from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
-from h5lightning.loading.fields.row_requests import RowRequest, read_rows
+from h5lightning.loading.fields.read_fields import read_fields
 from h5lightning.planning.box_field import window_axes_of
 from h5lightning.planning.encoded_field import differs_by_row
 from h5lightning.planning.fields import FieldPlan
@@ -150,7 +150,7 @@ class BlockReader:
     def _of(self, located: LocatedBatch, readers: Sequence[FieldReader]) -> dict[str, BlockValues]:
         layouts = {one.key: one.layout(located) for one in readers}
         buffers = {one.key: one.buffer_for(located) for one in readers}
-        self._read(readers, buffers, located)
+        read_fields(self._reader, readers, buffers, located)
         return {one.key: _values(one.plan, buffers[one.key], layouts[one.key]) for one in readers}
 
     def _readers(self, block: Block) -> list[FieldReader]:
@@ -165,22 +165,6 @@ class BlockReader:
     def _context_of(self, plan: FieldPlan) -> ReadContext:
         """Numbers that may be missing values are checked while they are read."""
         return replace(self._context, checks_each=plan.mask is not None)
-
-    def _read(
-        self, readers: Sequence[FieldReader], buffers: Mapping[str, Array], located: LocatedBatch
-    ) -> None:
-        fills = [one.fill(located, buffers[one.key]) for one in readers]
-        while fills:
-            requests: list[RowRequest] = []
-            unfinished = []
-            for fill in fills:
-                asked = next(fill, None)
-                if asked is not None:
-                    unfinished.append(fill)
-                    requests += asked
-            if requests:
-                read_rows(self._reader, located.paths, requests)
-            fills = unfinished
 
 
 def _values(plan: FieldPlan, buffer: Array, layout: RaggedLayout | None) -> BlockValues:

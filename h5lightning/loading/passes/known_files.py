@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Bytes
-from h5lightning.planning.fields import JoinedField, StoredField
+from h5lightning.planning.fields import StoredField, single_plans
 from h5lightning.planning.passes.field_groups import Computation
 from h5lightning.planning.summaries.field_summary import FieldSummary, SummaryTotal
-from h5lightning.planning.summaries.known_summaries import KnownSummaries, digest_of_all
+from h5lightning.planning.summaries.known_summaries import MOST_STORED_BYTES, KnownSummaries, digest_of_all
 from h5lightning.storage.indexing.statistics_store import StatisticsStore
 
 __all__ = ["FILE_VALUES", "KnownFiles"]
 
 FILE_VALUES = 2048  # that are kept of each channel of a file for quantiles
-_MOST_BYTES = 64 * 1024 * 1024  # of the summaries of all files
 
 
 class KnownFiles:
@@ -49,7 +48,7 @@ class KnownFiles:
         """Add the next file, as it was read; None if it is known."""
         summary = self._known.files[digest] if read is None else read
         self._total.add(summary)
-        if self.is_stored and (len(self._files) + 1) * self._form.nbytes(FILE_VALUES) <= _MOST_BYTES:
+        if self.is_stored and (len(self._files) + 1) * self._form.nbytes(FILE_VALUES) <= MOST_STORED_BYTES:
             self._files[digest] = summary
 
     def finish(self, digests: Bytes) -> FieldSummary:
@@ -63,9 +62,5 @@ class KnownFiles:
 
 def _is_of_files(computation: Computation) -> bool:
     """Whether files alone say what the values are: attributes are known, and tables lie beside the files."""
-    parts = [
-        part
-        for plan in computation.fields
-        for part in (plan.parts if isinstance(plan, JoinedField) else (plan,))
-    ]
+    parts = single_plans(computation.fields)
     return all(isinstance(part, StoredField) and not part.path.startswith("table:") for part in parts)

@@ -17,7 +17,7 @@ from h5lightning.loading.passes.block_reader import BlockReader
 from h5lightning.loading.passes.run_pass import PieceWork, run_pass
 from h5lightning.options import Access
 from h5lightning.planning.box_field import BoxField
-from h5lightning.planning.fields import FieldPlan, JoinedField, RowField
+from h5lightning.planning.fields import FieldPlan, RowField, single_plans
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.passes.row_blocks import Piece, RowBlocks
 from h5lightning.planning.passes.rows_of_field import is_by_entry
@@ -134,7 +134,7 @@ def _row_blocks(
         selection: the rows to read; None for all.
         plans: the fields, which are read together.
     """
-    singles = _singles(plans)
+    singles = single_plans(plans)
     rows = [part for part in singles if isinstance(part, RowField)]
     cells = 1
     if _has_other_axes(plans) and survey.fields.other_lengths is not None:
@@ -178,7 +178,7 @@ def _tiles(
     survey: DataSurvey, plans: Sequence[FieldPlan], others: Int64Array, blocks: RowBlocks
 ) -> Int64Array:
     """Entries along the first other axis of windows to read together, whole chunks, in each unit, ``(units,)``."""
-    rows = [part for part in _singles(plans) if isinstance(part, RowField)]
+    rows = [part for part in single_plans(plans) if isinstance(part, RowField)]
     boxes = box_chunks(survey.catalog, rows)
     chunks = np.ones(len(others), np.int64) if boxes is None else boxes.shapes[:, 1]
     beside = sum(_row_bytes(part) for part in rows) * others[:, 1:].prod(axis=1)
@@ -193,9 +193,4 @@ def _other_axes(part: FieldPlan) -> bool:
 
 
 def _has_other_axes(plans: Sequence[FieldPlan]) -> bool:
-    return any(_other_axes(part) for part in _singles(plans))
-
-
-def _singles(plans: Sequence[FieldPlan]) -> list[FieldPlan]:
-    """The plans with the parts of joined fields in their place."""
-    return [part for plan in plans for part in (plan.parts if isinstance(plan, JoinedField) else (plan,))]
+    return any(_other_axes(part) for part in single_plans(plans))

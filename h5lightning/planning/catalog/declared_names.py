@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from h5lightning.planning.catalog.annotations import Annotations, Number
 from h5lightning.planning.catalog.schema import UNREAD, DatasetSchema
 
-__all__ = ["DeclaredNames", "declared_names"]
+__all__ = ["DeclaredNames", "declared_names", "enumerated_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ def declared_names(
     if value.vocabulary:
         how = "of which it names" if not value.vocabulary.startswith(UNREAD) else "whose names were"
         return DeclaredNames(problem=f"holds numbers of categories, {how} {value.vocabulary}")
-    if value.categories is None:
-        return None
-    if not value.category_values:
-        return DeclaredNames(tuple(range(len(value.categories))), value.categories)
-    pairs = zip(value.category_values, value.categories, strict=True)
-    return DeclaredNames(
-        value.category_values, tuple(name.removesuffix(f"={number}") for number, name in pairs)
-    )
+    return None if value.categories is None else enumerated_names(value.categories, value.category_values)
+
+
+def enumerated_names(categories: Sequence[str], values: Sequence[int]) -> DeclaredNames:
+    """The names of an enumeration; arguments as `DatasetSchema` has them."""
+    if not values:
+        return DeclaredNames(tuple(range(len(categories))), tuple(categories))
+    pairs = zip(values, categories, strict=True)
+    return DeclaredNames(tuple(values), tuple(name.removesuffix(f"={number}") for number, name in pairs))

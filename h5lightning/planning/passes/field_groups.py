@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from h5lightning.errors import FieldError, MissingFieldError, OptionError
 from h5lightning.options.checks import did_you_mean
-from h5lightning.planning.fields import FieldPlan, JoinedField, PaddingField
+from h5lightning.planning.fields import FieldPlan, PaddingField, single_plans
 from h5lightning.planning.passes.rows_of_field import is_by_entry, is_by_row, row_shape_of, same_values
 from h5lightning.planning.ragged_fields import DerivedField
 from h5lightning.planning.statistics import StatisticsRequest
@@ -135,11 +135,7 @@ def grouped(computations: Sequence[Computation]) -> list[tuple[Computation, ...]
     """
     groups: list[_Members] = []
     for computation in computations:
-        paths = {
-            (part.path, is_by_row(computation.plan))
-            for plan in computation.fields
-            for part in (plan.parts if isinstance(plan, JoinedField) else (plan,))
-        }
+        paths = {(part.path, is_by_row(computation.plan)) for part in single_plans(computation.fields)}
         merged = _Members(paths, [computation])
         others = []
         for group in groups:

@@ -9,7 +9,14 @@ import numpy as np
 
 from h5lightning.options import FLOAT_DTYPES
 from h5lightning.planning.box_field import BoxField, window_axes_of
-from h5lightning.planning.fields import FieldPlan, JoinedField, RowField, StoredField, row_field_of
+from h5lightning.planning.fields import (
+    FieldPlan,
+    JoinedField,
+    RowField,
+    StoredField,
+    row_field_of,
+    single_plans,
+)
 from h5lightning.planning.joined_fields import plan_joined
 from h5lightning.planning.ragged_fields import BoxRunField, RunField
 from h5lightning.planning.row_runs import EntryRuns
@@ -108,11 +115,10 @@ def _delivered(plan: StoredField, dtype: str) -> StoredField:
 
 def same_values(plan: FieldPlan) -> tuple[object, ...]:
     """Equal for two fields whose rows have the same values, such as two windows of one dataset."""
-    parts = plan.parts if isinstance(plan, JoinedField) else (plan,)
     asked = [
         part.as_asked.text(steps=None, ragged="error", dtype=None)
         if isinstance(part, StoredField)
         else part.key
-        for part in parts
+        for part in single_plans([plan])
     ]
     return (type(plan).__name__, *asked, plan.spec.dtype, plan.spec.classes)

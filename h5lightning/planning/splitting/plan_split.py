@@ -40,10 +40,7 @@ STRATEGIES: dict[str, Callable[[Candidates, Fractions, int], Parts | None]] = {
     "block": by_block,
     "sample": by_row,
 }
-_BY_OF_ROWS = (
-    "auto",
-    "sample",
-)  # where rows of one value stay together, wherever they are
+_BY_OF_ROWS = ("auto", "sample")  # where rows of one value stay together, wherever they are
 
 
 def plan_split(

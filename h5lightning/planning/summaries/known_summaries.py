@@ -13,11 +13,11 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Bytes
 from h5lightning.planning.summaries.field_summary import FieldSummary
 
-__all__ = ["KnownSummaries", "digest_of_all"]
+__all__ = ["MOST_STORED_BYTES", "KnownSummaries", "digest_of_all"]
 
 Array = npt.NDArray[Any]
 
-_KEPT_BYTES = 64 * 1024 * 1024
+MOST_STORED_BYTES = 64 * 1024 * 1024
 
 
 def digest_of_all(digests: Bytes) -> bytes:
@@ -52,7 +52,7 @@ class KnownSummaries:
             for key, summary in known.items():
                 if key not in kept:
                     nbytes += sum(array.nbytes for array in summary.arrays().values())
-                    if nbytes > _KEPT_BYTES:
+                    if nbytes > MOST_STORED_BYTES:
                         return KnownSummaries(kept, total, digest)
                     kept[key] = summary
         return KnownSummaries(kept, total, digest)

@@ -18,7 +18,7 @@ from h5lightning.planning.catalog.value_list import ValueList
 from h5lightning.planning.categories import delivered_classes
 from h5lightning.planning.category_errors import unknown_value
 from h5lightning.planning.tables.table_lines import Column, TableLines
-from h5lightning.planning.values.categories import NO_CATEGORY, Categories, Value
+from h5lightning.planning.values.categories import NO_CATEGORY, Categories, Value, plain_value
 from h5lightning.planning.values.conversions import LostValueError, converted
 
 __all__ = ["ColumnValues", "column_values"]
@@ -92,7 +92,7 @@ def _classes(
     position_of: dict[Value, int] = {}
     for place, column in enumerate(columns):
         values, number_of = column.distinct
-        found = [position_of.setdefault(_plain(value), len(position_of)) for value in values]
+        found = [position_of.setdefault(plain_value(value), len(position_of)) for value in values]
         positions[:, place] = np.asarray([*found, NO_CATEGORY], np.int64)[number_of]
     names = tuple(position_of)
     occurs = np.zeros(len(names) + 1, np.bool_)
@@ -142,13 +142,6 @@ def _categories(key: str, field: Field, columns: Sequence[Column], values: Seque
             "numbers. Leave categories out to deliver the numbers"
         )
     return Categories(found.names(), False, field.unknown)
-
-
-def _plain(value: Any) -> Value:
-    """A whole number for a float that is one, and for a boolean."""
-    if isinstance(value, str):
-        return value
-    return int(value) if float(value).is_integer() else float(value)
 
 
 def _no_number(key: str, field: Field, lines: TableLines, column: Column, bad: Int64Array) -> FieldError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from h5lightning.core.formatting import listed
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.errors import OptionError
 from h5lightning.planning.catalog.annotations import Number
+from h5lightning.planning.catalog.value_list import Value
 from h5lightning.planning.values.conversions import first_lost
 
-__all__ = ["NO_CATEGORY", "Categories", "CodeNames", "Value", "number_in"]
-
-Value: TypeAlias = str | int | float
+__all__ = ["NO_CATEGORY", "Categories", "CodeNames", "Value", "number_in", "plain_value"]
 
 NO_CATEGORY = -1  # of a value that is no category; `Categories.unknown` is what is delivered for it
 _MOST_NAMED = 8
@@ -122,3 +121,10 @@ def number_in(text: str) -> int | float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def plain_value(value: Any) -> Value:
+    """A value as categories compare it: a whole number for a float that is one, and for a boolean."""
+    if isinstance(value, str):
+        return value
+    return int(value) if float(value).is_integer() else float(value)

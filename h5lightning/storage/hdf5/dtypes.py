@@ -241,7 +241,7 @@ def _refused(dtype: str, refusal: str) -> ElementType:
 
 def _string(tid: h5t.TypeStringID) -> ElementType:
     size = _text_size(tid)
-    refused = _refused("text", f"holds text {size}: no tensor can hold text; store numbers, such as codes")
+    refused = _refused("text", f"holds text {size}: no tensor can hold text")
     return dataclasses.replace(refused, raw=_raw_type(tid))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from h5lightning.core.arrays import BoolArray
 from h5lightning.core.atomic_write import replace_file
 from h5lightning.core.visible import visible_logger
+from h5lightning.planning.passes.file_digests import DIGEST_SIZE
 from h5lightning.storage.indexing.array_file import (
     StoredArrays,
     StoreFormat,
@@ -22,7 +23,6 @@ __all__ = ["RowSetStore"]
 
 # Raise the version when the same rows would give another set.
 _STORE = StoreFormat(b"\x93H5LROW\n", 1, "a store of rows", ".h5rows")
-_DIGEST_SIZE = 16
 
 _logger = visible_logger(__name__)
 
@@ -70,11 +70,11 @@ class RowSetStore:
             raise UnusableStoreError(f"it has the rows of {store.header['identity']}")
         digests, sizes, bits = (store.arrays[name] for name in ("digests", "sizes", "bits"))
         ends = np.cumsum(-(-sizes // 8)).tolist()
-        if len(digests) != _DIGEST_SIZE * len(sizes) or (ends[-1] if ends else 0) != len(bits):
+        if len(digests) != DIGEST_SIZE * len(sizes) or (ends[-1] if ends else 0) != len(bits):
             raise UnusableStoreError("its parts do not fit together")
         sets = {}
         for number, (size, end) in enumerate(zip(sizes.tolist(), ends, strict=True)):
-            name = digests[_DIGEST_SIZE * number : _DIGEST_SIZE * (number + 1)].tobytes()
+            name = digests[DIGEST_SIZE * number : DIGEST_SIZE * (number + 1)].tobytes()
             own = np.unpackbits(bits[end - -(-size // 8) : end], bitorder="little")[:size]
             sets[name] = own.view(np.bool_)
         return sets

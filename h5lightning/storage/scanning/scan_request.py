@@ -9,13 +9,13 @@ from typing import Any, Literal, TypeAlias
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.file_schema import FileSchema
 
-__all__ = ["DIFFERENCE", "Kept", "Outcome", "ScanRequest"]
+__all__ = ["DIFFERENCE", "Outcome", "ScanRequest", "ValueScope"]
 
 # The key of a comparison's result among the attributes, whose names all contain an ``@``.
 DIFFERENCE = "difference"
 
 # What is kept of values: of each row, only which ones occur, or only text.
-Kept: TypeAlias = Literal["rows", "lists", "texts"]
+ValueScope: TypeAlias = Literal["rows", "lists", "texts"]
 
 # An error is a value here: one bad file does not end the scan of the others.
 Outcome: TypeAlias = FileSchema | H5LightningError
@@ -44,7 +44,7 @@ class ScanRequest:
         row_values: names of datasets whose values are read and kept: ``path``, ``path[column]`` of a table, or the path
             of a group that is a column of AnnData; they may hold the ``*``.
         row_lists: the same, of which several numbers a row, such as those of a label image, keep only what occurs.
-        row_texts: the same, of which only text is kept, since numbers are known by themselves.
+        row_texts: the same, of which only text and columns of AnnData are kept, since numbers are known by themselves.
     """
 
     paths: tuple[str, ...] | None
@@ -71,14 +71,14 @@ class ScanRequest:
         return cls(**{name: _as_tuple(plain[name]) for name in names})
 
     @property
-    def kept_values(self) -> dict[str, Kept]:
+    def kept_values(self) -> dict[str, ValueScope]:
         """Names of datasets whose values are read → what is kept of them."""
-        every: dict[Kept, tuple[str, ...]] = {
+        every: dict[ValueScope, tuple[str, ...]] = {
             "rows": self.row_values,
             "lists": self.row_lists,
             "texts": self.row_texts,
         }
-        kept: dict[str, Kept] = {}
+        kept: dict[str, ValueScope] = {}
         for what, names in every.items():
             for name in names:
                 kept.setdefault(name, what)

@@ -16,6 +16,7 @@ from h5lightning.core.formatting import counted, listed
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.box_field import BoxField
+from h5lightning.planning.encoded_field import encoded_of
 from h5lightning.planning.fields import RowField
 from h5lightning.planning.row_numbers import OfEntries
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -100,7 +101,7 @@ def _units(run: CheckRun, file: int) -> list[int]:
 
 def _has_own_end(plan: RowField) -> bool:
     """Whether a dataset ends with the rows of its unit, or with those of its index."""
-    is_read = plan.kept is None and plan.categories is None
+    is_read = plan.kept is None and plan.categories is None and encoded_of(plan) is None
     return is_read and (plan.row_numbers.is_in_unit or isinstance(plan.row_numbers, OfEntries))
 
 

@@ -15,6 +15,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.series_borders import evidence_text, series_option
 from h5lightning.planning.values.conversions import wider_type
+from h5lightning.tools.overview.coded_datasets import names_numbers, path_of_names
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.reader_choice import Reading
 from h5lightning.tools.overview.row_axis import has_leading_series
@@ -27,6 +28,8 @@ Names = Sequence[str]
 SEVERITIES = ("problem", "warning", "note")
 
 _MANY_ROWS = 8
+# The lists of names that AnnData writes beside codes, and older versions into one group.
+_NAMES_OF_CODES = re.compile(r"(?:^|/)(?:categories$|__categories/)")
 _MAX_LISTED = 3
 
 
@@ -99,6 +102,8 @@ def _merged(issues: Iterable[Issue]) -> list[Issue]:
         datasets = listed([f"'/{path}'" for path in paths], _MAX_LISTED)
         each = ": each" if len(group) > 1 else ""
         full_text = f"{datasets}{each}{text.removeprefix('{}')}" if text.startswith("{}") else text
+        if len(paths) == 1:
+            full_text = full_text.replace("Field(path,", f"Field({paths[0]!r},")
         files = max(issue.files for issue in group)
         merged.append(replace(group[0], text=full_text, paths=paths, files=files))
     return merged
@@ -106,9 +111,23 @@ def _merged(issues: Iterable[Issue]) -> list[Issue]:
 
 def _refused(dataset: DatasetSummary) -> Iterator[Issue]:
     refusal, storage = dataset.schema.refusal, dataset.schema.storage
-    if refusal:
+    if refusal and dataset.schema.dtype == "text":
+        if not _NAMES_OF_CODES.search(dataset.path):  # their codes are what a field names
+            text = f"{{}} {refusal}. Field(path, categories=True) delivers the number of each text"
+            yield Issue.of(dataset, "text", "note", text)
+    elif refusal:
         kind = storage if storage in ("virtual", "external") else "unusable"
         yield Issue.of(dataset, kind, "note", f"{{}} {refusal}")
+
+
+def _names(dataset: DatasetSummary) -> Iterator[Issue]:
+    """Numbers of names: what delivers the same numbers for files that write other lists of names."""
+    if dataset.is_usable and names_numbers(dataset):
+        text = (
+            "{} holds numbers of names. Field(path, categories=True) gives each name one number in all files"
+        )
+        issue = Issue.of(dataset, "names", "note", text)
+        yield replace(issue, paths=(path_of_names(dataset),))
 
 
 def _different_storage(dataset: DatasetSummary) -> Iterator[Issue]:
@@ -139,6 +158,7 @@ def _not_direct(dataset: DatasetSummary, readings: Sequence[Reading], *, is_larg
 
 _OF_ONE_DATASET: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (
     _refused,
+    _names,
     _different_storage,
     _big_endian,
 )
@@ -184,21 +204,21 @@ def _different_rows(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
             continue
         text = f"'/{dataset.path}' {difference} as in most files, {where_text(variant.files, names)}"
         if " has categories " in f" {difference}":
-            kind = "categories"
+            kind, severity = "categories", "warning"
             text += (
                 f": the same code has different meanings. {_with_categories(dataset, difference)} gives each name one "
                 "number in all files; or write all files with one list of categories"
             )
         else:
-            kind = "different rows"
+            kind, severity = "different rows", "problem"
             text += _dtype_remedy(dataset, variant.schema)
-        yield Issue.of(dataset, kind, "problem", text, variant.files.size)
+        yield Issue.of(dataset, kind, severity, text, variant.files.size)
 
 
 def _with_categories(dataset: DatasetSummary, difference: str) -> str:
     """The field that delivers the numbers of categories; ``difference`` may name a column."""
     column = re.match(r"has a column '(.*)' that ", difference)
-    return Field(dataset.path, member=column[1] if column else None, categories=True).text()
+    return Field(path_of_names(dataset), member=column[1] if column else None, categories=True).text()
 
 
 def _dtype_remedy(dataset: DatasetSummary, schema: DatasetSchema) -> str:

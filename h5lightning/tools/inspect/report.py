@@ -31,7 +31,7 @@ from h5lightning.tools.overview.suggest import Suggestion, suggest
 __all__ = ["DatasetReport", "Inspection", "inspect_files"]
 
 # What a call says of the datasets that it reads: their axes, series, and samples of different shapes.
-_ANSWERED = frozenset(["axes", "packed", "several series", "different lengths", "different rows"])
+_ANSWERED = frozenset(["axes", "packed", "several series", "different lengths", "different rows", "unusable"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from h5lightning.options.checks import did_you_mean
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.categories import refusal_remedy
 from h5lightning.planning.compared_files import check_column
 from h5lightning.planning.row_numbers import AlongAxes
 from h5lightning.planning.series.axes import row_numbers_of, with_axes
@@ -131,6 +132,8 @@ def _named_field(catalog: Catalog, key: str, field: SingleField, samples: Sample
     stored = list(
         _of_paths(catalog, key, field.path, matches, field.member, is_family=is_family, boxes=boxes)
     )
+    if field.is_encoded:
+        stored = [dataclasses.replace(one, schema=_of_bytes(one.schema)) for one in stored]
     if not stored:
         known = sorted({schema.path for layout in catalog.layouts for schema in layout})
         raise MissingFieldError(
@@ -143,7 +146,8 @@ def _named_field(catalog: Catalog, key: str, field: SingleField, samples: Sample
                 "is a scalar and has no rows" if leading == 1 else "has no axis of rows beside that of series"
             )
         if refusal:
-            raise FieldError(f"field {key!r}: '/{field.path}' {refusal}; see 'h5lightning inspect'")
+            remedy = refusal_remedy(field, schema.dtype, refusal)
+            raise FieldError(f"field {key!r}: '/{field.path}' {refusal}{remedy}; see 'h5lightning inspect'")
         if boxes is not None and not all(
             -len(schema.shape) <= axis < len(schema.shape) for axis in boxes.axes
         ):
@@ -156,6 +160,11 @@ def _named_field(catalog: Catalog, key: str, field: SingleField, samples: Sample
         return [_in_boxes(catalog, one, boxes, samples) for one in stored]
     index_rows = 0.0 if field.index is None else _index_rows(catalog, field.index, stored)
     return [dataclasses.replace(_along(one, leading), index_rows=index_rows) for one in stored]
+
+
+def _of_bytes(schema: DatasetSchema) -> DatasetSchema:
+    """A dataset as a field of encoded bytes, such as images, reads it."""
+    return dataclasses.replace(schema, refusal="", dtype=schema.raw) if schema.raw else schema
 
 
 def _in_boxes(catalog: Catalog, stored: FieldStorage, numbers: AlongAxes, samples: Samples) -> FieldStorage:

@@ -13,6 +13,12 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, UnsupportedFieldError
 from h5lightning.options import Field, Rows, Samples, Series, Whole
 from h5lightning.storage.scanning.series.name_roles import roles_of
+from h5lightning.tools.overview.coded_datasets import (
+    files_alike_but_names,
+    has_several_lists,
+    is_cell_type,
+    path_of_names,
+)
 from h5lightning.tools.overview.dataset_paths import is_bookkeeping, is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.infer_series import Family, find_family, lists_of_series, series_in_rows
@@ -191,12 +197,19 @@ def _field(dataset: DatasetSummary, *, constant: bool = False) -> Field:
 
 def _label_field(dataset: DatasetSummary, *, constant: bool = False) -> Field:
     """A field of labels: class numbers stay as stored, and so does the number that marks a missing one."""
+    if _has_names(dataset):
+        return Field(path_of_names(dataset), constant=constant, categories=True)
     said = [notes for notes, _ in dataset.annotations]
     has_gaps = any(one.missing is not None or one.masked is not None for one in said)
     is_packed = any(one.encoding is not None and one.encoding.is_packed for one in said)
     if has_gaps and _is_integer(dataset) and not is_packed:
         return Field(dataset.path, constant=constant, decode="stored")
     return _field(dataset, constant=constant)
+
+
+def _has_names(dataset: DatasetSummary) -> bool:
+    """Whether labels are delivered as the numbers of their names, which stay the same over all files."""
+    return is_cell_type(dataset) or has_several_lists(dataset)
 
 
 def keys_of(columns: Iterable[str]) -> list[str]:
@@ -221,7 +234,7 @@ def _labels_of(x: DatasetSummary, datasets: Iterable[DatasetSummary], files: int
         and not dataset.schema.members
         and 2 * _files_that_agree([x, dataset], files).size > files
     ]
-    if named := [dataset for dataset in candidates if is_label(dataset.path)]:
+    if named := [dataset for dataset in candidates if is_label(dataset.path) or is_cell_type(dataset)]:
         return min(named, key=lambda dataset: (dataset.schema.categories is None, dataset.weight))
     integers = [
         dataset
@@ -251,7 +264,7 @@ def _without_labels_in_rows(
     fields = {"x": _field(x)}
     if labels:
         fields["y"] = _label_field(labels[0], constant=True)
-        files = np.intersect1d(files, labels[0].files_alike())
+        files = np.intersect1d(files, _files_alike(labels[0]))
         return InferredFields(fields, (x, labels[0]), samples, files, _is_integer(labels[0]))
     if attr is not None:
         fields["y"] = Field(attr=attr)
@@ -264,8 +277,12 @@ def _files_that_agree(datasets: Sequence[DatasetSummary], files: int) -> Int64Ar
     rows = [dataset.rows_by_file(files) for dataset in datasets]
     agree = np.flatnonzero(np.logical_and.reduce([one == rows[0] for one in rows]))
     for dataset in datasets:
-        agree = np.intersect1d(agree, dataset.files_alike())
+        agree = np.intersect1d(agree, _files_alike(dataset))
     return agree
+
+
+def _files_alike(dataset: DatasetSummary) -> Int64Array:
+    return files_alike_but_names(dataset) if _has_names(dataset) else dataset.files_alike()
 
 
 def _is_integer(dataset: DatasetSummary) -> bool:

@@ -158,8 +158,9 @@ def _planned(
 ) -> tuple[Fields, SampleIndex]:
     """The fields and the samples, as the DataModule plans them."""
     fields, samples = inferred.fields, inferred.samples
-    if inferred.series is not None or any("*" in field.path for field in (fields or {}).values()):
-        # Series inside of files are found by a scan that looks for them.
+    given = (fields or {}).values()
+    if inferred.series is not None or any("*" in field.path or field.categories for field in given):
+        # Series inside of files, and categories, are found by a scan that looks for them.
         surveyed = survey(files, fields, samples, access=access, series=inferred.series)
         return surveyed.fields, surveyed.index
     allow_empty = access.on_bad_file == "skip"

@@ -110,7 +110,7 @@ def text(file: h5py.File, row: int) -> str:
         ({"attr:mag": (0.5, None)}, lambda f, _: f.attrs["mag"] >= 0.5),
         ({"x": "finite", "y": (1, None)}, lambda f, r: np.isfinite(f["x"][r]).all() and f["y"][r] >= 1),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_rows_that_fulfil_all_conditions_are_delivered(files, where, fulfils) -> None:
     dm = module(files, where, split=BLOCK)

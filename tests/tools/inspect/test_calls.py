@@ -63,6 +63,10 @@ EXPECTED = {
             "is_pad": (N, 40),
         },
     ),
+    "aloha_of_jpeg": (
+        "episodes, one for each file",
+        {"top": (N, 1, 16, 24, 3), "qpos": (N, 1, 14), "action": (N, 40, 14), "is_pad": (N, 40)},
+    ),
     "diffusion_policy": (
         "a replay buffer",
         {"img": (N, 2, 8, 8, 3), "state": (N, 2, 5), "action": (N, 16, 2), "is_pad": (N, 16)},
@@ -318,3 +322,13 @@ def test_lists_of_something_else_make_no_split(tmp_path):
     found = inspect_files([str(path)], progress=False)
     assert found.call.layout == "demonstrations"
     assert "given" not in found.call.python
+
+
+def test_bytes_that_are_no_images_are_not_decoded(tmp_path):
+    layout_files.aloha_of_jpeg(tmp_path)
+    for path in Path(tmp_path).iterdir():
+        with h5py.File(path, "r+") as file:
+            file["observations/images/top"][0] = np.arange(100, dtype="u1")
+    found = inspect_files([str(tmp_path / "*")], progress=False)
+    assert found.call.layout == "episodes, one for each file"
+    assert "decode" not in found.call.python

@@ -509,14 +509,14 @@ def with_links(folder):
             encoded_images,
             "unusable",
             "note",
-            "'/jpeg' holds bytes of variable length: Field(path, decode='image')",
+            "'/jpeg' holds bytes of variable length: Field('jpeg', decode='image')",
         ),
         (virtual, "virtual", "note", "'/d' is a virtual dataset"),
         (with_links, "external", "note", "'/raw' keeps its values outside"),
         (
             categories,
             "categories",
-            "problem",
+            "warning",
             "has categories [dog, cat], expected [cat, dog] as in most files",
         ),
         (
@@ -692,3 +692,32 @@ def test_a_file_that_is_left_out_is_left_out_by_its_name(tmp_path, monkeypatch):
     files = OmegaConf.to_container(OmegaConf.create(found.code.yaml), resolve=True)["data"]["files"]
     assert files == ["*.h5", "![$]{oc.env:HOME} [[]1].h5"]
     assert list(discover(files).names) == ["a.h5", "b.h5", "c.h5"]
+
+
+def test_text_and_names_of_cells_say_which_field_delivers_their_numbers(tmp_path):
+    for number, names in enumerate([["B", "T"], ["NK", "T"], ["B", "NK", "T"]]):
+        with h5py.File(tmp_path / f"{number}.h5ad", "w") as file:
+            file["X"] = np.zeros((60, 20), "f4")
+            file["obs/batch"] = np.array([b"first", b"second"] * 30)
+            column = file.create_group("obs/cell_type")
+            column["codes"] = (np.arange(60) % len(names)).astype("i1")
+            column["categories"] = np.array(names, dtype=h5py.string_dtype())
+            attrs = {"encoding-type": "categorical", "encoding-version": "0.2.0", "ordered": False}
+            column.attrs.update(attrs)
+    found = inspect_files([str(tmp_path / "*.h5ad")], progress=False)
+    assert """"y": Field("obs/cell_type", categories=True)""" in found.code.python
+    assert "y: {path: obs/cell_type, categories: true}" in found.code.yaml
+    assert not found.left_out
+    namespace = {}
+    exec(found.code.python, namespace)
+    dm = namespace["dm"]
+    dm.prepare_data()
+    dm.setup("fit")
+    assert dm.num_classes("y") == 3
+    dm.teardown()
+    texts = [issue.text for issue in found.traps]
+    words = "holds text of 6 bytes: no tensor can hold text. Field('obs/batch', categories=True) delivers"
+    assert any(words in text for text in texts)
+    words = "different meanings. Field('obs/cell_type', categories=True) gives each name one number"
+    assert any(words in text for text in texts)
+    assert not any("'/obs/cell_type/categories'" in text for text in texts)

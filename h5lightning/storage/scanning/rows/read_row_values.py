@@ -27,7 +27,7 @@ from h5lightning.storage.scanning.rows.value_source import (
     column_of,
     open_source,
 )
-from h5lightning.storage.scanning.scan_request import Kept
+from h5lightning.storage.scanning.scan_request import ValueScope
 
 __all__ = ["RowValueReader"]
 
@@ -54,7 +54,7 @@ class RowValueReader:
         self._tell = tell
         self._share = share
 
-    def of(self, name: str, texts: Sequence[str] | None = None, kept: Kept = "rows") -> RowValues:
+    def of(self, name: str, texts: Sequence[str] | None = None, kept: ValueScope = "rows") -> RowValues:
         """The values of a name in each unit; why they were not read is recorded, not raised.
 
         Args:
@@ -73,7 +73,7 @@ class RowValueReader:
         shared = RowValues.joined([self._column(name, kept)] if texts else [])
         return shared.take(np.zeros(len(texts), np.int64))
 
-    def _column(self, name: str, kept: Kept) -> RowValues:
+    def _column(self, name: str, kept: ValueScope) -> RowValues:
         try:
             source = open_source(self._file, name)
             try:
@@ -83,7 +83,7 @@ class RowValueReader:
         except NoValuesError as error:
             return RowValues.broken(str(error))
 
-    def _read(self, source: ValueSource, kept: Kept) -> RowValues:
+    def _read(self, source: ValueSource, kept: ValueScope) -> RowValues:
         shape = source.column.shape
         rows, row_size = (shape[0], math.prod(shape[1:])) if shape else (1, 1)
         if kept == "texts" and source.is_known_without_rows:
@@ -141,7 +141,7 @@ class RowValueReader:
         return values, position
 
 
-def _keeps_rows(rows: int, row_size: int, kept: Kept, *, is_text: bool) -> bool:
+def _keeps_rows(rows: int, row_size: int, kept: ValueScope, *, is_text: bool) -> bool:
     """Whether the value of each row is kept. A batch can read numbers again, so they need not fill the index."""
     if row_size > _MOST_IN_ROW or rows * row_size > _MOST_CODES:
         return False

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from h5py import h5f, h5g, h5i, h5t
 
+from h5lightning.core.formatting import listed
 from h5lightning.planning.catalog.annotations import Encoding, Number
+from h5lightning.planning.catalog.declared_names import enumerated_names
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, object_at
@@ -39,6 +41,7 @@ __all__ = ["NoValuesError", "ValueFile", "ValueSource", "column_of", "inner_data
 _COLUMN = re.compile(r"(?P<table>.+)\[(?P<column>[^\[\]]+)\]")
 _MOST_BLOCK_BYTES = 256 * 1024 * 1024
 _CODES, _VALUES = "codes", "values"
+_MOST_LISTED = 12
 
 
 class NoValuesError(Exception):
@@ -200,11 +203,8 @@ def _declared(
     """The stored numbers that an enumeration, or attributes of netCDF, give names to."""
     own = stored.member or dataset.info.element
     if own.categories is not None:
-        numbers = own.category_values or tuple(range(len(own.categories)))
-        pairs = zip(numbers, own.categories, strict=True)
-        if not own.category_values:
-            return numbers, own.categories
-        return numbers, tuple(text.removesuffix(f"={number}") for number, text in pairs)
+        named = enumerated_names(own.categories, own.category_values)
+        return named.numbers, named.names
     flags = flag_names(dataset.info, dataset.reader) if stored.member is None else None
     if flags is None:
         return None, ()
@@ -283,4 +283,4 @@ def _column_names(tid: h5t.TypeID) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:12])) + (", …" if len(names) > 12 else "")
+    return listed([repr(name) for name in names], _MOST_LISTED)

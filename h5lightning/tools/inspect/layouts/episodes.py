@@ -101,13 +101,27 @@ def episode_files(stored: StoredFiles) -> Iterator[Call]:
     ]
     if not beside or not stored.is_alike(actions):
         return
-    yield Call(
+    call = Call(
         layout="episodes, one for each file",
         reason=f"Each file is an episode: '/{actions.path}' with a group of observations of as many steps, as ALOHA "
         "writes them",
         fields=_sample(map(_field, _observations(beside)), _field(actions), steps=(0, 1)),
         samples=Windows(max(1, min(_MOST_STEPS, int(actions.rows.min()))), pad="edge"),
     )
+    if images := _cameras(stored, actions):
+        fields = [*images, *map(_field, _observations(beside))][:_MOST_OBSERVATIONS]
+        yield dataclasses.replace(call, fields=_sample(fields, _field(actions), steps=(0, 1)))
+    yield call
+
+
+def _cameras(stored: StoredFiles, actions: DatasetSummary) -> list[Field]:
+    """Observations of bytes of variable length as images; whether they are some, their first rows say."""
+    return [
+        Field(encoded.path, decode="image")
+        for encoded in stored.bytes_of_rows
+        if OBSERVATION_WORDS & words_of(encoded.path.rpartition("/")[0])
+        and stored.equally_long(encoded, actions)
+    ]
 
 
 def _actions(datasets: Iterable[DatasetSummary]) -> DatasetSummary | None:

@@ -38,6 +38,18 @@ class StoredFiles:
         return tuple(sorted(found, key=lambda dataset: -dataset.weight))
 
     @once
+    def bytes_of_rows(self) -> tuple[DatasetSummary, ...]:
+        """The datasets in each file whose rows are bytes of variable length, such as images."""
+        return tuple(
+            dataset
+            for dataset in self.datasets
+            if dataset.schema.is_in_heap
+            and len(dataset.schema.shape) == 1
+            and not dataset.is_pattern
+            and dataset.files.size == self.files
+        )
+
+    @once
     def single_numbers(self) -> tuple[DatasetSummary, ...]:
         """The datasets that hold one number in each file."""
         return tuple(dataset for dataset in self._everywhere if not dataset.schema.shape)
