@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from h5lightning.errors import ResumeError
@@ -27,6 +27,18 @@ class RunClasses:
             for key, field in (fields or {}).items()
             if field.categories is True and key not in self._of_checkpoint
         ]
+
+    def remarks(self, fields: Mapping[str, Field] | None) -> list[str]:
+        """Sentences about lists of categories that those of a checkpoint replace."""
+        remarks = []
+        for key, names in self._of_checkpoint.items():
+            listed = getattr((fields or {}).get(key), "categories", None)
+            if isinstance(listed, Sequence) and tuple(map(str, listed)) != names:
+                remarks.append(
+                    f"field {key!r}: the checkpoint has the categories {list(names)!r:.200}, in this order; "
+                    f"they are delivered instead of the listed ones, {list(listed)!r:.200}"
+                )
+        return remarks
 
     def applied(self, survey: DataSurvey) -> DataSurvey:
         """What was found of the files, with the categories that count now."""
