@@ -11,12 +11,18 @@ import sys
 import warnings
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
 from judging.campaign import run
-from judging.drawing import KINDS, STYLES
+from judging.drawing import KINDS, STYLES, TOPICS
+from kept_scanners import KeptWorkers
+
+import h5lightning.storage.scanning.parallel_scan as scanning
 
 
 def main() -> int:
     """Run the campaign."""
+    every = (*STYLES, *TOPICS)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=2000, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which ones (%(default)s)")
@@ -25,13 +31,14 @@ def main() -> int:
         "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument(
-        "--styles", nargs="+", choices=STYLES, default=STYLES, metavar="STYLE", help=f"of {', '.join(STYLES)}"
+        "--styles", nargs="+", choices=every, default=every, metavar="STYLE", help=f"of {', '.join(every)}"
     )
     parser.add_argument(
         "--no-shrink", action="store_true", help="print the first case that fails, as it was drawn"
     )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    scanning.ScanWorkers = KeptWorkers  # starting a process takes longer than most cases
     tally = run(
         options.cases,
         options.seed,

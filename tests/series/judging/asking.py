@@ -6,7 +6,16 @@ from typing import Any
 
 from judging.drawing import Column, Drawn, Draws
 
-__all__ = ["draw_fields", "draw_samples", "draw_shuffle", "draw_transform", "used"]
+__all__ = [
+    "draw_fields",
+    "draw_samples",
+    "draw_shuffle",
+    "draw_transform",
+    "places",
+    "ragged",
+    "stages_of",
+    "used",
+]
 
 Options = dict[str, Any]
 
@@ -75,7 +84,7 @@ def draw_fields(draws: Draws, drawn: Drawn, samples: Options | None) -> Options:
     is_padded = bool(stages) and all("pad" in one for one in stages)
     fields: Options = {}
     for key, column in drawn.columns.items():
-        options: Options = {"path": column.path, **_places(drawn, column)}
+        options: Options = {"path": column.path, **places(drawn, column)}
         if column.is_table:
             options["member"] = draws.pick(("a", "n", ["a", "b"]))
         if column.extra:
@@ -90,7 +99,7 @@ def draw_fields(draws: Draws, drawn: Drawn, samples: Options | None) -> Options:
         if not column.is_table and draws.chance(6) and column.dtype not in ("|b1", "<c8"):
             options["dtype"] = draws.pick(("float32", "float64"))
         if not is_windows:
-            options |= _ragged(draws, drawn, column, samples)
+            options |= ragged(draws, drawn, column, samples)
         name = f"fit_{key}" if options.get("ragged") == "stack" else key
         fields[name] = column.path if len(options) == 1 and draws.chance(2) else options
     fields |= _draw_list(draws, drawn, fields)
@@ -99,7 +108,7 @@ def draw_fields(draws: Draws, drawn: Drawn, samples: Options | None) -> Options:
     return fields | _words(draws, fields) | drawn.constants
 
 
-def _places(drawn: Drawn, column: Column) -> Options:
+def places(drawn: Drawn, column: Column) -> Options:
     """The options that say where the rows of a column lie."""
     if column.index is not None:
         return {"index": column.index}
@@ -109,7 +118,7 @@ def _places(drawn: Drawn, column: Column) -> Options:
     return {"axis": 0 if said is None else said, **({"series_axis": 0} if drawn.layout.has_series else {})}
 
 
-def _ragged(draws: Draws, drawn: Drawn, column: Column, samples: Options | None) -> Options:
+def ragged(draws: Draws, drawn: Drawn, column: Column, samples: Options | None) -> Options:
     """What becomes of samples of different lengths."""
     is_whole = drawn.style == "whole"
     if not is_whole and column.index is None and column.varies is None and not draws.chance(8):

@@ -15,6 +15,8 @@ from judging.options import SamplesOption
 
 __all__ = ["BatchJudge"]
 
+_SLACK = {2: 2e-3, 4: 1e-6, 8: 1e-9}  # of normalised values, by the size of their type
+
 _LIKELY = (
     40  # bits: draws that are the same in two epochs by chance are less likely than 2 to the power of -40
 )
@@ -125,7 +127,7 @@ class BatchJudge:
         expected: list[Any],
     ) -> None:
         for slot, (one, right) in enumerate(zip(found, expected, strict=True)):
-            if not _is_equal(one, right):
+            if not _is_equal(one, right, is_close=key in self.contract.statistics):
                 sample = drawn[slot].sample
                 series = self.contract.series[sample.series]
                 what = f"{key!r} of sample {numbers[slot]} in {stage}, {series} start {sample.start}"
@@ -139,10 +141,14 @@ def _drawn_in(stage: str, samples: SamplesOption) -> SamplesOption:
     return SamplesOption(**{**vars(samples), "jitter": False})
 
 
-def _is_equal(found: Any, expected: Any) -> bool:
+def _is_equal(found: Any, expected: Any, *, is_close: bool) -> bool:
     if isinstance(expected, list):
-        return all(_is_equal(one, right) for one, right in zip(found, expected, strict=True))
-    return np.array_equal(found, expected)
+        pairs = zip(found, expected, strict=True)
+        return all(_is_equal(one, right, is_close=is_close) for one, right in pairs)
+    if is_close:
+        slack = _SLACK[expected.dtype.itemsize]
+        return np.allclose(found, expected, rtol=slack, atol=slack, equal_nan=True)
+    return np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f")
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
 
 from judging.cases import cases
 from judging.drawing import KINDS, STYLES
@@ -18,6 +19,7 @@ from judging.options import Case
 __all__ = ["Tally", "run"]
 
 _VERDICTS = ("right", "refused")
+_AT_ONCE = 10  # of the cases that follow, Hypothesis draws five of six as mixtures of the one before
 
 
 @dataclass
@@ -69,7 +71,29 @@ def run(
         styles: what cases are about.
         shrinks: whether a case that fails is made smaller.
     """
-    tally, failed, seen = Tally(), list[tuple[Case, str]](), SeenDraws()
+    tally, seen = Tally(), SeenDraws()
+    strategy = cases(tuple(kinds), tuple(styles))
+    for place in range(0, count, _AT_ONCE):
+        _run_some(
+            tally, seen, strategy, min(_AT_ONCE, count - place), number * 1_000_003 + place, folder, shrinks
+        )
+        if tally.failure:
+            break
+    if unlikely := list(seen.unlikely()):
+        tally.failure += "draws that are not uniform:\n" + "\n".join(unlikely)
+    return tally
+
+
+def _run_some(
+    tally: Tally,
+    seen: SeenDraws,
+    strategy: SearchStrategy[Case],
+    count: int,
+    number: int,
+    folder: str | None,
+    shrinks: bool,
+) -> None:
+    failed: list[tuple[Case, str]] = []
 
     @seed(number)
     @settings(
@@ -81,7 +105,7 @@ def run(
         print_blob=False,
         report_multiple_bugs=False,
     )
-    @given(cases(tuple(kinds), tuple(styles)))
+    @given(strategy)
     def attempt(case: Case) -> None:
         try:
             tally.add(case, judge(case, folder, seen))
@@ -97,9 +121,6 @@ def run(
         case, words = failed[-1]
         comments = "".join(f"# {line}\n" for line in words.splitlines())
         tally.failure = f"\n{case.program()}\n{comments}"
-    if unlikely := list(seen.unlikely()):
-        tally.failure += "draws that are not uniform:\n" + "\n".join(unlikely)
-    return tally
 
 
 def _where(error: Exception) -> str:

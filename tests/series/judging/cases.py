@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from judging.asking import draw_fields, draw_samples, draw_shuffle, draw_transform, used
 from judging.drawing import KINDS, STYLES, Drawn, Draws
+from judging.extras import draw_extras
 from judging.making import draw_tree
 from judging.options import Case
 from judging.trees import FileTree, Stored, Tree
@@ -44,7 +45,9 @@ def cases(draw: Callable[[Any], Any], kinds: Sequence[str] = KINDS, styles: Sequ
         transform=draw_transform(draws, fields, samples),
         features=(drawn.kind, *features, *sorted(used(drawn, fields, samples, shuffle))),
     )
-    if not draws.chance(10):
+    if drawn.topic:
+        case = draw_extras(draws, drawn, case)
+    if not draws.chance(10) or "table: skip" in case.features:
         return case
     name = draws.pick(tuple(DEFECTS))
     changed = DEFECTS[name](case, draws)
@@ -148,7 +151,7 @@ def _edit(
         (name, replace(file, datasets=datasets)),
         *case.tree.files[number + 1 :],
     )
-    return replace(case, tree=Tree(files))
+    return replace(case, tree=replace(case.tree, files=files))
 
 
 def _longer(one: Stored) -> Stored:

@@ -12,14 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from judging.checking import check_options
+from judging.conditions import check_conditions, counting_rows, rows_read
 from judging.divisions import RefusedError, divide
+from judging.files import Files
+from judging.labels import plain
+from judging.lines import Lines, TableOption
+from judging.matching import MatchedLines
 from judging.options import STAGES, Case, FieldOption, SamplesOption
 from judging.places import Array, OneSeries, Part, Sample
-from judging.reading import natural, read_all
+from judging.reading import natural
+from judging.scaling import Statistics
 from judging.shapes import check_shapes
 from judging.starts import others_of, starts_of
 from judging.stretches import entries_of, stretches
-from judging.values import value_of
+from judging.values import row_value, value_of
+from judging.vocabularies import Vocabularies
 
 __all__ = ["Contract", "OneSeries", "Part", "Sample"]
 
@@ -39,47 +47,27 @@ class Contract:
         self.case, self.paths = case, list(paths)
         self.fields = case.field_options
         self.rows_fields = {key: field for key, field in self.fields.items() if field.has_rows}
-        self._files = [read_all(path) for path in self.paths]
+        self.files = Files(self.paths)
         self._unit_rows: dict[tuple[int, str], int] = {}
-        self._check()
+        self.vocabularies = Vocabularies(self)
+        self.statistics: dict[str, Statistics] = {}
+        self._counting: dict[int, Array] = {}
+        table = None if case.table is None else Lines(TableOption(**case.table), self.paths)
+        self.table = None if table is None else MatchedLines(self, table)
+        check_options(self)
         self.series = [one for file in range(len(self.paths)) for one in self._series_of(file)]
+        if self.table is not None:
+            self.series = self.table.keep(self.series)
         if not any(one.rows for one in self.series):
             raise RefusedError("no series has a row")
         self._check_spans()
+        check_conditions(self)
         _ = self.told_axes  # shapes that fit
 
     # ── series ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _check(self) -> None:
-        stars = {key: field.paths[0].count("*") for key, field in self.rows_fields.items()}
-        every = [path.count("*") for field in self.fields.values() for path in field.paths]
-        if not stars or max(every) > 1 or len(set(stars.values())) > 1:
-            raise RefusedError("each field with rows has one *, or none has")
-        options, axis = self.case.series or {}, (self.case.series or {}).get("axis")
-        for samples in self.case.stage_samples.values():
-            if samples.pad and samples.kind != "windows":
-                raise RefusedError("pad needs windows")
-            for field in self.rows_fields.values():
-                self._check_field(field, samples)
-        if axis is None and any(field.series_axis is not None for field in self.fields.values()):
-            raise RefusedError("a field has an axis of series, the data have not")
-        if options and any(field.extra_rows for field in self.fields.values()):
-            raise RefusedError("extra_rows with a table or an axis of series")
-
-    def _check_field(self, field: FieldOption, samples: SamplesOption) -> None:
-        axes, series_axis = self._said_axes(field, samples)
-        if field.index is not None:
-            if samples.kind != "rows" or series_axis is not None:
-                raise RefusedError("rows of an index are rows, and nothing else")
-            return
-        if series_axis is not None and series_axis in axes:
-            raise RefusedError("rows lie along the axis of series")
-        if len(axes) != len(samples.axes):
-            raise RefusedError("a field names as many axes as samples")
-        if field.ragged != "error" and samples.kind == "windows":
-            raise RefusedError("ragged windows")
-
-    def _said_axes(self, field: FieldOption, samples: SamplesOption) -> tuple[tuple[int, ...], int | None]:
+    def said_axes(self, field: FieldOption, samples: SamplesOption) -> tuple[tuple[int, ...], int | None]:
+        """The axes of rows and of series, as options say them."""
         if not field.inherits_axes:
             return field.axes, field.series_axis
         return samples.axes, (self.case.series or {}).get("axis")
@@ -88,7 +76,7 @@ class Contract:
         self, field: FieldOption, samples: SamplesOption, rank: int
     ) -> tuple[tuple[int, ...], int | None]:
         """The axes of windows and of series of a dataset with so many axes, counted from the first one."""
-        said, series_axis = self._said_axes(field, samples)
+        said, series_axis = self.said_axes(field, samples)
         axes = tuple(axis if axis >= 0 else axis + rank for axis in said)
         every = [*axes, *([] if series_axis is None else [series_axis])]
         if len(set(every)) < len(every) or not all(0 <= axis < rank for axis in every):
@@ -106,7 +94,7 @@ class Contract:
         for field in self.rows_fields.values():
             for path in field.paths:
                 pattern = re.compile(re.escape(path).replace(r"\*", "([^/@]*)") + "$")
-                matches = {match[1] for name in self._files[file] if (match := pattern.match(name))}
+                matches = {match[1] for name in self.files.names(file) if (match := pattern.match(name))}
                 for text in matches:
                     found[text] = found.get(text, 0) + 1
         wanted = sum(len(field.paths) for field in self.rows_fields.values())
@@ -129,12 +117,28 @@ class Contract:
                 for entry in range(entries):
                     yield OneSeries(file, text, _joined(name, str(entry)), entry, 0, rows)
                 continue
-            borders = divide(options, partial(self._get, file, text=text), rows)
+            borders = divide(options, partial(self.files.get, file, text=text), rows)
+            if self.table is not None and self.table.makes_series:
+                borders = self.table.borders(file, name, rows)
             if borders is None:
                 yield OneSeries(file, text, name, None, 0, rows)
                 continue
             for label, start, stop in borders:
                 yield OneSeries(file, text, _joined(name, label), None, start, stop - start)
+
+    def given_split(self, number: int) -> str:
+        """The split that the line of a series says."""
+        assert self.table is not None
+        return self.table.split(number, self.case.split["given"].partition(":")[2])
+
+    def group_of(self, number: int, row: int) -> Any:
+        """What a row belongs to, as ``keep_together`` says with a dataset or a column."""
+        kind, _, name = self.case.split["keep_together"].partition(":")
+        one = self.series[number]
+        if self.table is not None and kind == "table":
+            return plain(self.table.values(one, name, row).item())
+        value = row_value(self, FieldOption.of_values(name), Sample(number, row), coded=False)
+        return plain(np.asarray(value, object).item())
 
     def _rows(self, file: int, text: str) -> tuple[int, int | None]:
         """Rows of a match, and its entries along the leading axis."""
@@ -142,7 +146,7 @@ class Contract:
         rows = min(lengths.values()) if lengths else self._index_rows(file, text)
         for field in self.rows_fields.values():
             if field.index is not None:
-                stretches(partial(self._get, file, text=text), field, rows)
+                stretches(partial(self.files.get, file, text=text), field, rows)
         for (key, _), length in lengths.items():
             if length - rows > self.fields[key].extra_rows:
                 raise RefusedError("fields of different length")
@@ -160,7 +164,7 @@ class Contract:
         lengths, entries = {}, set[int]()
         for key, field in self.rows_fields.items():
             for path in field.paths if field.index is None else ():
-                data = self._get(file, path, text)
+                data = self.files.get(file, path, text)
                 axes, series_axis = self.axes(field, self.any_samples, data.ndim)
                 lengths[key, path] = data.shape[axes[0]]
                 if series_axis is not None:
@@ -168,7 +172,7 @@ class Contract:
         if (self.case.series or {}).get("axis") is not None:
             fields = (f for f in self.fields.values() if f.constant and f.series_axis is not None)
             entries |= {
-                self._get(file, path, text).shape[field.series_axis or 0]
+                self.files.get(file, path, text).shape[field.series_axis or 0]
                 for field in fields
                 for path in field.paths
             }
@@ -176,7 +180,9 @@ class Contract:
 
     def _index_rows(self, file: int, text: str) -> int:
         """Rows where all fields have an index."""
-        counts = {entries_of(self._get(file, field.index or "", text)) for field in self.rows_fields.values()}
+        counts = {
+            entries_of(self.files.get(file, field.index or "", text)) for field in self.rows_fields.values()
+        }
         if len(counts) > 1:
             raise RefusedError("indexes of different length")
         return counts.pop()
@@ -194,7 +200,7 @@ class Contract:
     def _sizes(
         self, file: int, text: str, samples: SamplesOption, field: FieldOption, path: str
     ) -> tuple[int, ...]:
-        data = self._get(file, path, text)
+        data = self.files.get(file, path, text)
         axes, _ = self.axes(field, samples, data.ndim)
         return tuple(data.shape[axis] for axis in axes[1:])
 
@@ -202,15 +208,10 @@ class Contract:
         """How long a series is along the axes of windows after the first one."""
         return self._sizes(one.file, one.text, samples, *self._boxed[0]) if self._boxed else ()
 
-    def _get(self, file: int, path: str, text: str) -> Array:
-        found = self._files[file].get(path.replace("*", text))
-        if not isinstance(found, np.ndarray):
-            raise RefusedError(f"no dataset {path}")
-        return found
-
-    def dataset(self, file: int, path: str, text: str = "") -> Array:
-        """A dataset of a file, or of the match of a text in it."""
-        return self._get(file, path, text)
+    @property
+    def units(self) -> list[tuple[int, str]]:
+        """The matches of the ``*`` in all files, or the files."""
+        return list(self._unit_rows)
 
     # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,7 +241,7 @@ class Contract:
         ]
 
     def ids_of(self, stage: str, parts: Mapping[int, list[Part]]) -> dict[int, Part]:
-        """The samples of a stage whose rows lie in parts of series: id → part."""
+        """The samples of a stage whose rows lie in parts of series, and count: id → part."""
         samples = self.case.stage_samples[stage]
         found, first = dict[int, Part](), self.sections[samples]
         for number, one in enumerate(self.series):
@@ -248,10 +249,23 @@ class Contract:
             for part in parts.get(number, []):
                 inside = set(self.starts(one, samples, part))
                 for place, row in enumerate(every):
-                    if row in inside:
+                    if row in inside and self._counts(number, row, samples, part):
                         found |= {first + place * beside + cell: part for cell in range(beside)}
             first += len(every) * beside
         return found
+
+    def _counts(self, number: int, row: int, samples: SamplesOption, part: Part) -> bool:
+        """Whether all rows that the samples at a row read do."""
+        if not self.case.where and self.table is None:
+            return True
+        rows = rows_read(self, self.series[number], Sample(number, row), samples, part)
+        return all(self.counting(number)[read] for read in rows)
+
+    def counting(self, number: int) -> Array:
+        """For each row of a series, whether it meets all conditions."""
+        if number not in self._counting:
+            self._counting[number] = counting_rows(self, number)
+        return self._counting[number]
 
     def starts(self, one: OneSeries, samples: SamplesOption, part: Part | None = None) -> list[int]:
         """The first row of each sample of a series, or of a part of it."""
@@ -265,17 +279,23 @@ class Contract:
         """The rows that a field may read for samples of a part: at the end of a series, also those it has more."""
         if part[1] < one.rows or not field.extra_rows:
             return part
-        datas = [self._get(one.file, path, one.text) for path in field.paths]
+        datas = [self.files.get(one.file, path, one.text) for path in field.paths]
         return part[0], min(data.shape[self.axes(field, self.any_samples, data.ndim)[0][0]] for data in datas)
 
     def rows_of(self, one: OneSeries) -> int:
         """All rows of the file or match that a series lies in."""
-        return self._unit_rows[one.file, one.text]
+        return self.rows_of_unit(one.file, one.text)
+
+    def rows_of_unit(self, file: int, text: str) -> int:
+        """All rows of a file or a match."""
+        return self._unit_rows[file, text]
 
     @property
     def used_samples(self) -> list[SamplesOption]:
         """Those of stages that may have samples."""
         split = self.case.split.get("given") or self.case.split
+        if isinstance(split, str):
+            split = dict.fromkeys(map(self.given_split, range(len(self.series))), "given")
         stages = [stage for stage in ("train", "val", "test") if stage == "train" or split.get(stage)]
         return [self.case.stage_samples[stage] for stage in stages]
 
@@ -306,7 +326,7 @@ class Contract:
             part: the rows that it may read.
             taken: rows of a whole series; None for the first ones.
         """
-        return value_of(self, self.fields[key], sample, samples, part, taken)
+        return value_of(self, key, sample, samples, part, taken)
 
     def attribute_of(self, one: OneSeries, field: FieldOption) -> Array:
         """An attribute of the matched object, else of its parents, else of the file."""
@@ -316,17 +336,7 @@ class Contract:
             first = next(iter(self.rows_fields.values())).paths[0]
             before, star, after = first.partition("*")
             where = before + one.text + after.split("/")[0] if star else ""
-        return self.attribute(one.file, where, field.attr or "")
-
-    def attribute(self, file: int, where: str, name: str) -> Array:
-        """An attribute of an object, else of its parents, else of the file."""
-        while True:
-            found = self._files[file].get(f"{where}@{name}")
-            if found is not None:
-                return np.asarray(found)
-            if not where:
-                raise RefusedError(f"no attribute {name}")
-            where = where.rpartition("/")[0]
+        return self.files.attribute(one.file, where, field.attr or "")
 
 
 def _joined(name: str, label: str) -> str:

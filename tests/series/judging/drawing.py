@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from judging.trees import Tree
 
-__all__ = ["KINDS", "STYLES", "TABLES", "Column", "Drawn", "Draws", "Layout", "draw_columns", "draw_layout"]
+__all__ = [
+    "KINDS",
+    "STYLES",
+    "TABLES",
+    "TOPICS",
+    "Column",
+    "Drawn",
+    "Draws",
+    "Layout",
+    "Unit",
+    "draw_columns",
+    "draw_layout",
+]
 
 T = TypeVar("T")
 
@@ -19,6 +31,13 @@ KINDS = ("names", "files", *TABLES, "axis", "names and table")
 # What a case is about: rows along the first axis; along others; windows along several; whole series and rows that
 # differ in length.
 STYLES = ("plain", "axes", "boxes", "whole", "ragged rows")
+# Options of values and rows, each beside samples of one of these styles.
+TOPICS = {
+    "categories": ("plain", "plain", "axes", "whole", "ragged rows"),
+    "tables": ("plain", "plain", "axes", "whole"),
+    "sets": ("plain", "plain", "axes", "ragged rows"),
+    "normalised": ("plain", "plain", "axes", "whole", "ragged rows"),
+}
 _DTYPES = ("<f4", "<f8", ">f4", "<f2", "<i2", ">i4", "<i8", "|u1", "|b1", "<c8")
 TABLE_MEMBERS = (("a", "<f4"), ("b", "<f4"), ("n", ">i4"))
 
@@ -121,6 +140,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """A match of the ``*``, or a file.
+
+    Args:
+        text: what was matched.
+        rows: how many it has.
+        entries: along the leading axis, if that holds series.
+    """
+
+    text: str
+    rows: int
+    entries: int | None
+
+
+@dataclass(frozen=True)
 class Drawn:
     """A tree and what it holds.
 
@@ -133,6 +167,9 @@ class Drawn:
         series: the option that finds the series.
         constants: key → field options of what has no rows.
         is_equal: all series have equally many rows.
+        template: of paths, for `str.format`.
+        units: of each file, its matches.
+        topic: one of `TOPICS`, or nothing.
     """
 
     tree: Tree
@@ -143,6 +180,9 @@ class Drawn:
     series: dict[str, Any] | None
     constants: dict[str, Any]
     is_equal: bool
+    template: str
+    units: list[list[Unit]]
+    topic: str = ""
 
     @property
     def axis(self) -> dict[str, Any]:

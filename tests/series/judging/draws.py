@@ -129,7 +129,7 @@ def _find_rows(contract: Contract, samples: SamplesOption, sample: Sample, got: 
     for key, field in contract.fields.items():
         if not field.has_rows:
             continue
-        rank = contract.dataset(one.file, field.paths[0], one.text).ndim
+        rank = contract.files.get(one.file, field.paths[0], one.text).ndim
         axis = time_axes(contract, field, samples, rank)[0]
         every = np.arange(one.rows)
         whole = finished(contract, key, contract.value(key, sample, samples, (0, one.rows), every))

@@ -17,6 +17,7 @@ from judging.contract import Contract, Part
 from judging.disagreement import DisagreementError, expect
 from judging.divisions import RefusedError
 from judging.draws import SeenDraws
+from judging.facts import check_classes, check_statistics, may_lack_numbers
 from judging.options import STAGES, Case
 from judging.splits import Parts, check_split, is_possible_refusal, saved_parts
 from judging.transforms import TRANSFORMS
@@ -69,6 +70,10 @@ class _Judge:
         try:
             dm = self.module()
         except H5LightningError as error:
+            if self.contract.vocabularies.has_unknown:
+                return f"refused: a value that is no category | {_masked(error)}"
+            if "normalize" in str(error) and may_lack_numbers(self.contract):
+                return f"refused: no number to take statistics of | {_masked(error)}"
             if not is_possible_refusal(error, self.contract):
                 raise DisagreementError(
                     "the package refuses", f"{type(error).__name__}: {error}", "data"
@@ -80,6 +85,14 @@ class _Judge:
             check_split(by, parts, self.contract)
         self._check_manifest(by, parts)
         ids, self.is_drawn = self._ids(dm, parts), parts is None
+        rows = self._trained_rows(parts, ids["train"])
+        try:
+            self.contract.statistics = check_statistics(dm, self.contract, rows)
+        except RefusedError as refusal:
+            raise DisagreementError("statistics", "no error", f"an error: {refusal}") from refusal
+        if self.contract.vocabularies.has_unknown:
+            return self._late(dm, ids)
+        check_classes(dm, self.contract, rows)
         for stage in ("val", "test"):
             self._check_evaluation(dm, stage, ids[stage])
         self._check_training(dm, ids["train"])
@@ -88,6 +101,8 @@ class _Judge:
     def module(self, **changes: Any) -> H5DataModule:
         """A module that is set up, with some options changed."""
         options = {**self.case.arguments, **changes, "index_dir": f"{self.folder}/index"}
+        if self.case.table is not None:
+            options["table"] = {**self.case.table, "path": f"{self.folder}/{self.case.table['path']}"}
         if self.case.transform is not None:
             options["transform"] = TRANSFORMS[self.case.transform]
         dm = H5DataModule(f"{self.folder}/*.h5", **options, provenance=True)
@@ -102,6 +117,32 @@ class _Judge:
         except H5LightningError as error:
             return f"refused: {refusal} | {_masked(error)}"
         raise DisagreementError("setup", "no error", f"an error: {refusal}")
+
+    def _late(self, dm: H5DataModule, ids: dict[str, dict[int, Part]]) -> str:
+        """A value that is no category is an error when it is read, if not before."""
+        try:
+            for stage in ("train", "val", "test"):
+                dataset = getattr(dm, f"{stage}_dataset")
+                if dataset is not None and len(dataset):
+                    dataset.read_batch(range(len(dataset)))
+        except H5LightningError as error:
+            return f"refused: a value that is no category, when it is read | {_masked(error)}"
+        if any(self.contract.vocabularies.has_unknown_in(stage, own) for stage, own in ids.items()):
+            raise DisagreementError("reading", "no error", "an error: a value that is no category")
+        return "refused: a value that is no category | read by no sample"
+
+    def _trained_rows(self, parts: Parts | None, ids: dict[int, Part]) -> list[tuple[int, int]]:
+        """Series and row of all rows of train that count."""
+        contract = self.contract
+        if parts is None:
+            return [(one.series, one.row) for one in map(contract.everything.__getitem__, sorted(ids))]
+        return [
+            (number, row)
+            for number, pieces in sorted(parts.get("train", {}).items())
+            for start, stop in pieces
+            for row in range(start, stop)
+            if contract.counting(number)[row]
+        ]
 
     # ── ids and splits ───────────────────────────────────────────────────────────────────────────────
 

@@ -9,7 +9,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from judging.drawing import KINDS, STYLES, TABLES, Column, Drawn, Draws, Layout, draw_columns, draw_layout
+from judging.drawing import (
+    KINDS,
+    STYLES,
+    TABLES,
+    TOPICS,
+    Column,
+    Drawn,
+    Draws,
+    Layout,
+    Unit,
+    draw_columns,
+    draw_layout,
+)
 from judging.trees import FileTree, Storage, Stored, Tree
 
 __all__ = ["draw_tree"]
@@ -20,6 +32,8 @@ _TEMPLATES = ("data/*/{}", "*/{}", "traj_*/{}", "data/demo_*/{}", "a/b/*_x/deep/
 def draw_tree(draws: Draws, kinds: Sequence[str] = KINDS, styles: Sequence[str] = STYLES) -> Drawn:
     """A random tree, of one of these kinds of series, for a case of one of these styles."""
     kind, style = draws.pick(kinds), draws.pick(styles)
+    topic = style if style in TOPICS else ""
+    style = draws.pick(TOPICS[style]) if topic else style
     has_star = kind.startswith("names")
     table = draws.pick(TABLES) if kind == "names and table" else kind if kind in TABLES else None
     template = draws.pick(_TEMPLATES) if has_star else "{}"
@@ -39,7 +53,19 @@ def draw_tree(draws: Draws, kinds: Sequence[str] = KINDS, styles: Sequence[str] 
         draws, kind, table, columns, template, equal_rows if is_equal else None, most, style, layout
     )
     files = tuple((f"data{number}.h5", maker.file(number)) for number in range(draws.number(1, 4)))
-    return Drawn(Tree(files), kind, style, layout, columns, maker.option, maker.constants, is_equal)
+    return Drawn(
+        Tree(files),
+        kind,
+        style,
+        layout,
+        columns,
+        maker.option,
+        maker.constants,
+        is_equal,
+        template,
+        maker.units,
+        topic,
+    )
 
 
 @dataclass
@@ -67,6 +93,7 @@ class Maker:
         self.flag_paths = ("done", "timeout")[: self.draws.number(1, 2)]
         self.label_type = self.draws.pick(("<i8", "<i4", "<u2", "<u8"))
         self.storages = [self._storage() for _ in self.columns]
+        self.units: list[list[Unit]] = []
         self._number = 0
 
     @property
@@ -127,12 +154,14 @@ class Maker:
         datasets: list[Stored] = []
         attributes: list[tuple[str, str, Any]] = []
         entries = None
+        self.units.append([])
         for text, rows in matches:
             datasets += self._tables(text, rows) if self.table else []
             lengths = [datasets[-1].shape[0]] if self.table in ("flags", "runs") else []
             common = lengths[0] if lengths else self._table_rows(datasets, rows)
             entries = self.draws.number(1, 4) if self.kind == "axis" else None
             datasets += self._columns(text, common, entries)
+            self.units[-1].append(Unit(text, common, entries))
             datasets += self._rowless(text)
             if text and self.has_attr and self.attr_on_series:
                 attributes.append((self._series_path(text), "mass", float(self._first())))

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from judging.labels import SOURCE as WRITE_LABELS
 from judging.transforms import SOURCE
-from judging.trees import NUMBERS, Tree
+from judging.trees import NUMBERS, WRITE_LINES, Tree
 
 __all__ = ["STAGES", "Case", "FieldOption", "SamplesOption"]
 
+_SOURCES = {"write_labels": WRITE_LABELS, "write_lines": WRITE_LINES}
 STAGES = ("train", "val", "test", "predict")
 
 
@@ -76,6 +78,8 @@ class FieldOption:
     extra_rows: int = 0
     index: str | None = None
     ragged: str = "error"
+    categories: bool | tuple[Any, ...] | None = None
+    unknown: int | None = None
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any]) -> FieldOption:
@@ -85,14 +89,22 @@ class FieldOption:
         options = dict(value)
         path, member = options.pop("path", ""), options.pop("member", None)
         steps = options.pop("steps", None)
+        categories = options.pop("categories", None)
         return cls(
             paths=(path,) if isinstance(path, str) else tuple(path),
             members=None if member is None else (member,) if isinstance(member, str) else tuple(member),
             is_list=not isinstance(path, str) or not isinstance(member, (str, type(None))),
             steps=None if steps is None else tuple(steps),
             axis=_several(options.pop("axis", None)),
+            categories=tuple(categories) if isinstance(categories, list) else categories,
             **options,
         )
+
+    @classmethod
+    def of_values(cls, name: str) -> FieldOption:
+        """The values of a dataset, or of its column in brackets, as they are meant."""
+        path, _, member = name.removesuffix("]").partition("[")
+        return cls((path,), members=(member,) if member else None, categories=True)
 
     @property
     def padding_of(self) -> str | None:
@@ -103,6 +115,11 @@ class FieldOption:
     def length_of(self) -> str | None:
         """The key whose lengths this field tells."""
         return self._after("length:")
+
+    @property
+    def table_column(self) -> str | None:
+        """The column of the table that it holds."""
+        return self._after("table:")
 
     def _after(self, word: str) -> str | None:
         path = self.paths[0]
@@ -116,7 +133,12 @@ class FieldOption:
     @property
     def has_rows(self) -> bool:
         """Whether its values differ from row to row."""
-        return self.attr is None and not self.constant and self.derived_from is None
+        return (
+            self.attr is None
+            and not self.constant
+            and self.derived_from is None
+            and self.table_column is None
+        )
 
     @property
     def inherits_axes(self) -> bool:
@@ -142,6 +164,9 @@ class Case:
         options: further options.
         world: ranks that share an epoch.
         steps: batches until a run is interrupted.
+        where: see there.
+        normalize: see there.
+        table: see there; its path is that of a table of the tree.
         transform: name of a transform of `judging.transforms`, for all stages.
         features: what is used, for the table of a campaign.
     """
@@ -154,6 +179,9 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     world: int = 1
     steps: int = 1
+    where: dict[str, Any] | None = None
+    normalize: dict[str, Any] | None = None
+    table: dict[str, Any] | None = None
     transform: str | None = None
     features: tuple[str, ...] = ()
 
@@ -178,19 +206,22 @@ class Case:
     @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of `H5DataModule` but the files."""
-        found = {"fields": self.fields, "samples": self.samples, "series": self.series, "split": self.split}
+        names = ("fields", "samples", "series", "split", "where", "normalize", "table")
+        found = {name: getattr(self, name) for name in names}
         return {**{name: value for name, value in found.items() if value is not None}, **self.options}
 
     def program(self) -> str:
         """A program that writes the files and sets the module up."""
         arguments = "".join(f"    {name}={value!r},\n" for name, value in self.arguments.items())
-        own = ""
+        code = self.tree.code()
+        own = "".join(source for name, source in _SOURCES.items() if name in code)
         if self.transform is not None:
-            own, arguments = SOURCE[self.transform], f"{arguments}    transform={self.transform},\n"
+            own, arguments = own + SOURCE[self.transform], f"{arguments}    transform={self.transform},\n"
         return (
             "from __future__ import annotations\n"
-            "import os, tempfile\nimport h5py, numpy as np, torch\nfrom h5lightning import H5DataModule\n"
-            f"os.chdir(tempfile.mkdtemp())\n{NUMBERS}\n{own}\n{self.tree.code()}\n"
+            "import os, tempfile\nfrom math import inf, nan\nimport h5py, numpy as np, torch\n"
+            "from h5lightning import H5DataModule\n"
+            f"os.chdir(tempfile.mkdtemp())\n{NUMBERS}\n{own}\n{code}\n"
             f"dm = H5DataModule(\n    'data*.h5',\n{arguments}    provenance=True, index_dir='index',\n)\n"
             "dm.prepare_data(); dm.setup()\nprint(dm.summary())\n"
             "for batch in dm.train_dataloader():\n"

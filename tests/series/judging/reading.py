@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from judging.divisions import RefusedError
+from judging.labels import meanings
 from judging.options import FieldOption
 
-__all__ = ["join", "natural", "read_all"]
+__all__ = ["join", "natural", "read_all", "read_meaning"]
 
 Array = npt.NDArray[Any]
 
@@ -71,3 +72,11 @@ def read_all(path: str) -> dict[str, Any]:
         file.visititems(visit)
         found.update({f"@{attr}": value for attr, value in file.attrs.items()})
     return found
+
+
+def read_meaning(path: str, name: str, member: str | None) -> Array | None:
+    """What the values of one dataset or group mean, or of a column of it; None if the file has no such."""
+    with h5py.File(path) as file:
+        item = file.get(name)
+        found = {} if item is None else dict(meanings(name, item))
+        return found.get(name if member is None else f"{name}[{member}]")

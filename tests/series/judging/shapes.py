@@ -40,8 +40,9 @@ def check_shapes(contract: Contract) -> dict[str, int]:
         if row_axis and differing and field.is_list:
             raise RefusedError("whole series along another axis than the first one, joined")
         found[key] = differing[0] if differing else row_axis if is_whole else 0
-        several |= {key} if len(differing) > 1 or () in set().union(*sets) else set()
-        fixed |= {key} if field.ragged == "error" and not (is_whole and field.has_rows) else set()
+        every = set(differing) | _differing_beside(contract, field)
+        several |= {key} if len(every) > 1 or () in set().union(*sets) else set()
+        fixed |= {key} if field.ragged == "error" else set()
     for field in contract.fields.values():
         if field.derived_from in several and contract.fields[field.derived_from].ragged != "error":
             raise RefusedError("lengths along several axes, or none")
@@ -49,12 +50,22 @@ def check_shapes(contract: Contract) -> dict[str, int]:
     return found
 
 
+def _differing_beside(contract: Contract, field: FieldOption) -> set[int]:
+    """The axes beside that of rows along which whole series differ, those without rows among them."""
+    if contract.any_samples.kind != "whole" or not field.has_rows:
+        return set()
+    rows, every = SamplesOption(axis=contract.any_samples.axis), range(len(contract.series))
+    shapes = {_fixed_shape(contract, number, field, rows) for number in every}
+    found = {place for place, sizes in enumerate(zip(*shapes, strict=False)) if len(set(sizes)) > 1}
+    return {place + (place >= _row_axis(contract, field)) for place in found}
+
+
 def _row_axis(contract: Contract, field: FieldOption) -> int:
     """The axis of rows in the data of one series."""
     if not field.has_rows or field.index is not None:
         return 0
     one = contract.series[0]
-    rank = contract.dataset(one.file, field.paths[0], one.text).ndim
+    rank = contract.files.get(one.file, field.paths[0], one.text).ndim
     axes, series_axis = contract.axes(field, contract.any_samples, rank)
     return axes[0] - (series_axis is not None and series_axis < axes[0])
 
@@ -81,6 +92,9 @@ def _check_field(field: FieldOption, shapes: set[Shape]) -> list[int]:
 
 def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[set[Shape]]:
     """The shapes of samples that are compared: of windows, each stage has its own."""
+    if contract.table is not None and field.table_column is not None:
+        yield {()}  # of a row or a series
+        return
     if not field.has_rows:
         every = range(len(contract.series))
         yield {contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape for number in every}
@@ -107,7 +121,7 @@ def _fixed_shape(contract: Contract, series: int, field: FieldOption, samples: S
     one, found = contract.series[series], list[Array]()
     time: tuple[int, ...] = ()
     for path in field.paths:
-        data = contract.dataset(one.file, path, one.text)
+        data = contract.files.seen_by(field, one.file, path, one.text)
         axes, series_axis = contract.axes(field, samples, data.ndim)
         shape = list(data.shape)
         first, stop = field.steps or (0, samples.lengths[0])
@@ -116,6 +130,6 @@ def _fixed_shape(contract: Contract, series: int, field: FieldOption, samples: S
         gone = {series_axis, axes[0] if samples.kind == "rows" else None}
         found.append(np.empty([size for axis, size in enumerate(shape) if axis not in gone], data.dtype))
         time = time_axes(contract, field, samples, data.ndim)
-    if field.members is not None:
+    if field.members is not None and field.categories is None:
         found = [data[name] for data in found for name in field.members]
     return join(found, field, time).shape

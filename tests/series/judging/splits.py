@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from h5lightning.errors import OptionError, SplitError
 from judging.contract import Contract, Part
@@ -41,10 +45,25 @@ def saved_parts(path: str, contract: Contract) -> tuple[str, Parts | None]:
         for name, ranges in saved.get("series", {}).items():
             chosen = [numbers[name][place] for first, stop in ranges for place in range(first, stop)]
             parts[split] |= {number: [(0, contract.series[number].rows)] for number in chosen}
-        for name, runs in saved.get("runs", {}).items():
+        for name, runs in (saved.get("runs", {}) | saved.get("members", {})).items():
+            if isinstance(runs, str):
+                runs = _from_bits(runs, plain["rows"][name])  # noqa: PLW2901
             for series, start, stop in runs:
                 parts[split].setdefault(numbers[name][series], []).append((start, stop))
     return plain["by"], parts
+
+
+def _from_bits(text: str, rows: list[int]) -> list[tuple[int, int, int]]:
+    """Runs of rows, as series, first row and one past the last one, from a bit for each row of a file."""
+    packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    bits = [int(byte) >> place & 1 for byte in packed for place in range(8)]
+    found, first = list[tuple[int, int, int]](), 0
+    for series, count in enumerate(rows):
+        own = [0, *bits[first : first + count], 0]
+        borders = [row for row in range(count + 1) if own[row] != own[row + 1]]
+        found += [(series, start, stop) for start, stop in zip(borders[::2], borders[1::2], strict=True)]
+        first += count
+    return found
 
 
 def check_split(by: str, parts: Parts, contract: Contract) -> None:
@@ -58,6 +77,9 @@ def check_split(by: str, parts: Parts, contract: Contract) -> None:
         }
         expect("series of the given splits", _members(parts, contract), wanted)
         return
+    if is_by_row(contract):
+        _check_groups(parts, contract)
+        return
     if split.get("by", "auto") != "auto":
         expect("how it was split", by, split["by"])
     wanted = {name for name in ("val", "test") if split.get(name)} | {"train"}
@@ -69,6 +91,26 @@ def check_split(by: str, parts: Parts, contract: Contract) -> None:
         _check_blocks(parts, contract)
         return
     _check_whole(by, parts, contract)
+
+
+def is_by_row(contract: Contract) -> bool:
+    """Whether rows of one series may be in several splits, by what they belong to."""
+    kind = str(contract.case.split.get("keep_together")).partition(":")[0]
+    return kind == "field" or (kind == "table" and bool((contract.case.table or {}).get("key")))
+
+
+def _check_groups(parts: Parts, contract: Contract) -> None:
+    owners: dict[Any, set[str]] = {}
+    for name, own in parts.items():
+        for number, pieces in own.items():
+            for row in (row for start, stop in pieces for row in range(start, stop)):
+                owners.setdefault(contract.group_of(number, row), set()).add(name)
+    for group, names in owners.items():
+        if len(names) > 1:
+            raise DisagreementError(f"splits that group {group!r} is in", names, "one")
+    wanted = {name for name in ("val", "test") if contract.case.split.get(name)} | {"train"}
+    expect("names of the splits", set(parts), wanted)
+    expect("splits with a group", set().union(*owners.values()), wanted)
 
 
 def _check_disjoint(parts: Parts, contract: Contract) -> None:
@@ -116,6 +158,8 @@ def _check_whole(by: str, parts: Parts, contract: Contract) -> None:
 def _item(by: str, number: int, contract: Contract) -> Any:
     """What must stay together with a series."""
     one, rule = contract.series[number], contract.case.split.get("keep_together")
+    if rule and rule.startswith("table:"):
+        return contract.group_of(number, 0)
     if rule:
         return _mark(contract, number)
     return one.file if by == "file" else number
@@ -126,7 +170,7 @@ def _mark(contract: Contract, number: int) -> str:
     first = next(iter(contract.rows_fields.values())).paths[0]
     before, _, after = first.partition("*")
     name = contract.case.split["keep_together"].removeprefix("attr:")
-    return str(contract.attribute(one.file, before + one.text + after.split("/")[0], name))
+    return str(contract.files.attribute(one.file, before + one.text + after.split("/")[0], name))
 
 
 def _members(parts: Parts, contract: Contract) -> dict[str, list[tuple[int, str]]]:
@@ -145,10 +189,14 @@ def given_members(contract: Contract) -> dict[str, list[tuple[int, str]]]:
         RefusedError: a name is in two splits, or no series has it.
     """
     found: dict[str, list[tuple[int, str]]] = {}
+    if isinstance(contract.case.split["given"], str):
+        for number, one in enumerate(contract.series):
+            found.setdefault(contract.given_split(number), []).append((one.file, one.name))
+        return found
     for split, path in contract.case.split["given"].items():
         found[split] = []
         for file in range(len(contract.paths)):
-            names = [str(name) for name in contract.dataset(file, path)]
+            names = [str(name) for name in contract.files.get(file, path)]
             series = [one for one in contract.series if one.file == file]
             if set(names) - {one.name for one in series}:
                 raise RefusedError("a name that no series has")
@@ -179,6 +227,8 @@ def _may_lack_samples(contract: Contract) -> bool:
             for name, own in members.items()
         }
         return not all(contract.ids_of(name, own) for name, own in parts.items())
+    if is_by_row(contract) or contract.case.where:
+        return True
     if split.get("by", "auto") in ("block", "auto"):
         some_lack = any(not contract.others(one, samples) for samples in every for one in contract.series)
         return (
@@ -212,6 +262,9 @@ def _may_be_too_few(contract: Contract) -> bool:
     if not wanted:
         return False
     with_rows = [number for number, one in enumerate(contract.series) if one.rows]
+    if is_by_row(contract):
+        rows = [(number, row) for number in with_rows for row in range(contract.series[number].rows)]
+        return len({contract.group_of(*one) for one in rows}) < len(wanted) + 1
     by = "file" if split.get("keep_together") else split.get("by", "auto")
     if by in ("file", "series"):
         return len({_item(by, number, contract) for number in with_rows}) < len(wanted) + 1

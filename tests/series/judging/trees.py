@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import os
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMBERS", "FileTree", "Storage", "Stored", "Tree", "numbers"]
+__all__ = ["NUMBERS", "WRITE_LINES", "FileTree", "Storage", "Stored", "Tree", "numbers"]
 
 
 def numbers(dtype: Any, shape: tuple[int, ...], first: int) -> npt.NDArray[Any]:
@@ -95,7 +96,9 @@ class Stored:
         if self.is_text:
             file.create_dataset(self.path, data=list(self.values or ()), dtype=h5py.string_dtype(), **options)
         elif self.values is not None:
-            file.create_dataset(self.path, data=np.array(self.values, self.dtype), **options)
+            file.create_dataset(
+                self.path, data=np.array(self.values, self.dtype).reshape(self.shape), **options
+            )
         else:
             dtype = np.dtype(list(self.dtype)) if isinstance(self.dtype, tuple) else np.dtype(self.dtype)
             file.create_dataset(self.path, data=numbers(dtype, self.shape, self.first), **options)
@@ -106,7 +109,7 @@ class Stored:
         if self.is_text:
             data = f"data={list(self.values or ())!r}, dtype=h5py.string_dtype()"
         elif self.values is not None:
-            data = f"data=np.array({list(self.values)!r}, {self.dtype!r})"
+            data = f"data=np.array({list(self.values)!r}, {self.dtype!r}).reshape({self.shape!r})"
         else:
             dtype = list(self.dtype) if isinstance(self.dtype, tuple) else self.dtype
             data = f"data=numbers({dtype!r}, {self.shape!r}, {self.first})"
@@ -149,24 +152,46 @@ class FileTree:
         yield "    pass"
 
 
+def write_lines(path: str, columns: Any, lines: Any) -> None:
+    """Write a table, as CSV, with tabs, or as Parquet."""
+    if path.endswith(".parquet"):
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        values = [[line[place] for line in lines] for place in range(len(columns))]
+        parquet.write_table(pa.table(dict(zip(columns, values, strict=True))), path)
+        return
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter="\t" if path.endswith(".tsv") else ",").writerows([columns, *lines])
+
+
+# For printed programs.
+WRITE_LINES = "import csv\n" + inspect.getsource(write_lines)
+
+
 @dataclass(frozen=True)
 class Tree:
     """Files of one data set; their names are in the order of paths.
 
     Args:
         files: name and content of each.
+        tables: name, columns and lines of each table beside them.
     """
 
     files: tuple[tuple[str, FileTree], ...] = field(default=())
+    tables: tuple[tuple[str, tuple[str, ...], tuple[tuple[Any, ...], ...]], ...] = ()
 
     def write(self, folder: str) -> list[str]:
         """Write all files; their paths."""
         paths = [os.path.join(folder, name) for name, _ in self.files]
         for path, (_, tree) in zip(paths, self.files, strict=True):
             tree.write(path)
+        for name, columns, rows in self.tables:
+            write_lines(os.path.join(folder, name), columns, rows)
         return paths
 
     def code(self) -> str:
         """A program that writes them below ``folder``."""
         lines = [line for name, tree in self.files for line in tree.code(name)]
+        lines += [f"write_lines({name!r}, {columns!r}, {rows!r})" for name, columns, rows in self.tables]
         return "\n".join(lines)

@@ -15,47 +15,147 @@ from judging.stretches import stretches
 if TYPE_CHECKING:
     from judging.contract import Contract
 
-__all__ = ["time_axes", "value_of"]
+__all__ = ["outside", "row_value", "time_axes", "value_of"]
 
 
 def value_of(
     contract: Contract,
-    field: FieldOption,
+    key: str,
     sample: Sample,
     samples: SamplesOption,
     part: Part,
     taken: Array | None = None,
 ) -> Any:
     """See `Contract.value`."""
-    one = contract.series[sample.series]
+    field, one = contract.fields[key], contract.series[sample.series]
     if field.padding_of is not None:
         return _padding(contract, contract.fields[field.padding_of], sample, samples, part)
     if field.attr is not None:
-        return contract.attribute_of(one, field)
-    get = partial(contract.dataset, one.file, text=one.text)
+        found = contract.attribute_of(one, field)
+        return found if field.categories is None else contract.vocabularies.numbers(field, found)
+    if field.table_column is not None:
+        return _column(contract, field, sample, samples, part, taken)
     if field.index is not None:
-        rows = None if field.constant else contract.rows_of(one)
-        pieces = stretches(get, field, rows)
-        if not field.constant:
-            pieces = [pieces[one.start + sample.row]]
-        values = [_finished(field, [get(path)[a:b] for path in field.paths], (0,)) for a, b in pieces]
+        pieces = _pieces(contract, field, sample)
+        values = [
+            _scaled(contract, key, _finished(contract, field, piece, (0,)), (0,), is_row=True)
+            for piece in pieces
+        ]
         return values if field.constant else values[0]
     if field.constant:
-        found = [get(path) for path in field.paths]
+        found = [contract.files.seen_by(field, one.file, path, one.text) for path in field.paths]
         axis = field.series_axis
         found = found if axis is None else [np.take(data, one.entry or 0, axis) for data in found]
-        return _finished(field, found, ())
+        return _finished(contract, field, found, ())
+    found, rank = _boxes(contract, field, sample, samples, part, taken)
+    time = time_axes(contract, field, samples, rank)
+    value = _scaled(contract, key, _finished(contract, field, found, time), time)
+    if samples.kind != "windows" or samples.pad != "zero":
+        return value
+    masks = [_mask(data.shape, time, outside(contract, field, sample, samples, part)) for data in found]
+    masks = [mask for mask in masks for _ in field.members or (None,)]
+    return np.where(join(masks, field, time), np.zeros((), value.dtype), value)
+
+
+def _column(
+    contract: Contract,
+    field: FieldOption,
+    sample: Sample,
+    samples: SamplesOption,
+    part: Part,
+    taken: Array | None,
+) -> Array:
+    """A column of the table, of a series or of the rows of a sample."""
+    one, column, padding = contract.series[sample.series], field.table_column or "", None
+    rows: Any = sample.row
+    if samples.kind == "whole":
+        rows = _rows_of_whole(contract, field, one, samples, taken)
+    elif samples.kind == "windows":
+        rows, padding = outside(contract, field, sample, samples, part)[0]
+    assert contract.table is not None
+    found = contract.table.values(one, column, rows)
+    if field.categories is not None:
+        value = contract.vocabularies.numbers(field, found)
+    else:
+        value = found.astype(str).astype(field.dtype or contract.table.table.type_of(column))
+    if samples.pad == "zero" and value.ndim:
+        value[padding] = 0
+    return value
+
+
+def row_value(contract: Contract, field: FieldOption, sample: Sample, *, coded: bool = True) -> Any:
+    """What a field holds at a row, not normalised.
+
+    Args:
+        contract: what the case means.
+        field: with rows.
+        sample: the row.
+        coded: the numbers of categories, in place of what they stand for.
+    """
+    if field.index is not None:
+        return _finished(contract, field, _pieces(contract, field, sample)[0], (0,), coded=coded)
+    samples = SamplesOption(axis=contract.any_samples.axis)
+    found, _ = _boxes(contract, field, sample, samples, (0, contract.series[sample.series].rows), None)
+    return _finished(contract, field, found, (), coded=coded)
+
+
+def _pieces(contract: Contract, field: FieldOption, sample: Sample) -> list[list[Array]]:
+    """The rows of a field with an index, of each dataset; all of them of a constant one."""
+    one = contract.series[sample.series]
+    get = partial(contract.files.get, one.file, text=one.text)
+    pieces = stretches(get, field, None if field.constant else contract.rows_of(one))
+    if not field.constant:
+        pieces = [pieces[one.start + sample.row]]
+    return [[get(path)[a:b] for path in field.paths] for a, b in pieces]
+
+
+def _boxes(
+    contract: Contract,
+    field: FieldOption,
+    sample: Sample,
+    samples: SamplesOption,
+    part: Part,
+    taken: Array | None,
+) -> tuple[list[Array], int]:
+    """The rows of each dataset of a field, and how many axes the first one has."""
+    one = contract.series[sample.series]
     found = [_box(contract, field, sample, samples, part, path, taken) for path in field.paths]
-    rank = contract.dataset(one.file, field.paths[0], one.text).ndim
-    return _finished(field, found, time_axes(contract, field, samples, rank))
+    return found, contract.files.seen_by(field, one.file, field.paths[0], one.text).ndim
 
 
-def _finished(field: FieldOption, found: list[Array], time: tuple[int, ...]) -> Array:
-    """Columns, joined, in the type that is asked for."""
-    if field.members is not None:
+def _finished(
+    contract: Contract, field: FieldOption, found: list[Array], time: tuple[int, ...], *, coded: bool = True
+) -> Array:
+    """Columns, joined, as numbers of categories, in the type that is asked for."""
+    if field.members is not None and field.categories is None:
         found = [data[name] for data in found for name in field.members]
     joined = join(found, field, time)
+    if field.categories is not None:
+        return contract.vocabularies.numbers(field, joined) if coded else joined
     return joined if field.dtype is None else joined.astype(field.dtype)
+
+
+def _scaled(
+    contract: Contract, key: str, value: Array, time: tuple[int, ...], *, is_row: bool = False
+) -> Array:
+    """Normalised, if it is asked for and statistics are known."""
+    statistics = contract.statistics.get(key)
+    if statistics is None:
+        return value
+    if is_row:
+        return statistics.apply(value, ())
+    field = contract.fields[key]
+    moved = field.is_list and field.join == "first" and any(time)
+    return statistics.apply(value, tuple(axis + moved for axis in time))
+
+
+def _mask(shape: tuple[int, ...], time: tuple[int, ...], every: list[tuple[Array, Array]]) -> Array:
+    """Which elements of a window are padding."""
+    found = np.zeros(shape, bool)
+    for axis, (_, padding) in zip(time, every, strict=True):
+        place: Any = (*[slice(None)] * axis, padding)
+        found[place] = True
+    return found
 
 
 def time_axes(contract: Contract, field: FieldOption, samples: SamplesOption, rank: int) -> tuple[int, ...]:
@@ -81,7 +181,7 @@ def _box(
 ) -> Array:
     """The rows of a sample of one dataset, whose axes stay where they are."""
     one = contract.series[sample.series]
-    data = contract.dataset(one.file, path, one.text)
+    data = contract.files.seen_by(field, one.file, path, one.text)
     axes, series_axis = contract.axes(field, samples, data.ndim)
     if series_axis is not None:
         data = np.take(data, one.entry or 0, series_axis)
@@ -91,14 +191,9 @@ def _box(
     if samples.kind == "whole":
         return np.take(data, one.start + _rows_of_whole(contract, field, one, samples, taken), axes[0])
     found = data
-    every = _outside(contract, field, sample, samples, part)
+    every = outside(contract, field, sample, samples, part)
     for axis, (places, _) in zip(axes, every, strict=True):
         found = np.take(found, places + one.start if axis == axes[0] else places, axis)
-    if samples.pad == "zero":
-        found = found.copy()
-        for axis, (_, outside) in zip(axes, every, strict=True):
-            place: Any = (*[slice(None)] * axis, outside)
-            found[place] = np.zeros((), found.dtype)
     return found
 
 
@@ -110,7 +205,7 @@ def _rows_of_whole(
     return np.arange(min(one.rows, samples.take)) if taken is None else taken
 
 
-def _outside(
+def outside(
     contract: Contract, field: FieldOption, sample: Sample, samples: SamplesOption, part: Part
 ) -> list[tuple[Array, Array]]:
     """Along each axis the places of a window, clipped, and which of them are padding."""
@@ -129,7 +224,7 @@ def _padding(
     contract: Contract, field: FieldOption, sample: Sample, samples: SamplesOption, part: Part
 ) -> Array:
     """Which entries of a window are padding, along its axes in their order."""
-    masks = [outside for _, outside in _outside(contract, field, sample, samples, part)]
+    masks = [outside for _, outside in outside(contract, field, sample, samples, part)]
     found = np.zeros(tuple(map(len, masks)), bool)
     for axis, mask in enumerate(masks):
         place: Any = (*[slice(None)] * axis, mask)

@@ -1,0 +1,87 @@
+"""How often each option is used by cases of the suite that are right."""
+
+from __future__ import annotations
+
+__all__ = ["FLOORS"]
+
+# How many right cases of 81 use an option, at least: else it is not tested.
+FLOORS = {
+    "plain": {"steps": 6, "extra_rows": 2, "stages": 2, "bucket: a field": 2, "jitter": 1},
+    "axes": {"axis of a field": 3, "windows along axis -1": 8, "windows along axis 1": 2},
+    "boxes": {
+        "2 axes": 8,
+        "3 axes": 4,
+        "2 axes, padded": 2,
+        "3 axes, padded": 1,
+        "box with jitter": 3,
+        "pad:": 2,
+    },
+    "whole": {
+        "take": 8,
+        "ragged=pad": 12,
+        "ragged=list": 12,
+        "ragged=concat": 5,
+        "ragged=stack": 2,
+        "length: of ragged": 15,
+        "pad: of ragged": 5,
+        "bucket: lengths": 8,
+        "whole along axis -1": 5,
+    },
+    "ragged rows": {
+        "index": 6,
+        "rows that differ": 6,
+        "ragged=pad": 4,
+        "ragged=list": 4,
+        "ragged=concat": 4,
+        "ragged=stack": 1,
+        "length: of ragged": 5,
+        "pad: of ragged": 1,
+        "bucket: lengths": 1,
+    },
+    "categories": {
+        "categories: True": 12,
+        "categories: a list": 6,
+        "categories: attribute": 2,
+        "categories: text": 6,
+        "categories: enum": 1,
+        "categories: flags": 1,
+        "categories: anndata": 1,
+        "categories: column:enum": 1,
+        "categories: column:text": 1,
+        "unknown": 4,
+    },
+    "tables": {
+        "table: files": 12,
+        "table: series": 1,
+        "table: key": 3,
+        "table: stretches": 1,
+        "table: skip": 3,
+        "table: tsv": 2,
+        "table: parquet": 3,
+        "table: categories": 12,
+        "table: whole numbers": 5,
+        "table: numbers": 5,
+        "given: a column": 8,
+        "keep_together: a column": 5,
+    },
+    "sets": {
+        "keep_together: a field": 12,
+        "groups: text": 1,
+        "where: a field": 3,
+        "where: a path": 2,
+        "where: finite": 1,
+        "where: mask": 1,
+        "where: range": 1,
+        "where: set": 1,
+    },
+    "normalised": {
+        "normalize: standard": 15,
+        "normalize: minmax": 5,
+        "normalize: quantile": 5,
+        "normalize: per last": 12,
+        "normalize: per first": 3,
+        "normalize: per element": 3,
+        "normalize: per all": 4,
+        "normalize: where": 4,
+    },
+}
