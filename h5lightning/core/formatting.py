@@ -47,12 +47,13 @@ def listed(texts: Sequence[str], most: int, *, total: int | None = None, separat
     """The first ``most`` texts, and how many more there are; with ``total``, ``texts`` may hold only the first ones.
 
     Example:
-        >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 2), listed(["a"], 1, total=3, separator="; ")
+        >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 2), listed(["a"], 3, total=3, separator="; ")
         ('a, b', 'a, b and 1 more', 'a; and 2 more')
     """
-    shown, hidden = separator.join(texts[:most]), (len(texts) if total is None else total) - most
+    shown = texts[:most]
+    hidden = (len(texts) if total is None else total) - len(shown)
     joint = " " if separator == ", " else separator
-    return f"{shown}{joint}and {hidden:,} more" if hidden > 0 else shown
+    return f"{separator.join(shown)}{joint}and {hidden:,} more" if hidden > 0 else separator.join(shown)
 
 
 def more_files(files: Sized) -> str:

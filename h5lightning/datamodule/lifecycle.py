@@ -272,6 +272,8 @@ class DataLifecycle:
         self._classes.take_over(saved.record.classes, is_kept=saved.is_own)
         if is_other_seed or self._are_other_classes():
             self._prepare_again()
+        for remark in self._classes.remarks(self._options.fields):
+            rank_zero_warn(visible(remark))
         self.data.lack_classes(self._lacking_classes())
         if self._statistics.take_over(saved.record.normalize, is_kept=saved.is_own):
             self._normalize()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from h5lightning.errors import ResumeError
@@ -28,6 +28,18 @@ class RunClasses:
             if field.categories is True and key not in self._of_checkpoint
         ]
 
+    def remarks(self, fields: Mapping[str, Field] | None) -> list[str]:
+        """Sentences about lists of categories that those of a checkpoint replace."""
+        remarks = []
+        for key, names in self._of_checkpoint.items():
+            listed = getattr((fields or {}).get(key), "categories", None)
+            if isinstance(listed, Sequence) and tuple(map(str, listed)) != names:
+                remarks.append(
+                    f"field {key!r}: the checkpoint has the categories {list(names)!r:.200}, in this order; "
+                    f"they are delivered instead of the listed ones, {list(listed)!r:.200}"
+                )
+        return remarks
+
     def applied(self, survey: DataSurvey) -> DataSurvey:
         """What was found of the files, with the categories that count now."""
         return survey.with_classes(self._of_checkpoint) if self._of_checkpoint else survey
@@ -48,7 +60,8 @@ class RunClasses:
         """
         if not isinstance(saved, Mapping):
             return
-        if not all(isinstance(name, str) for names in saved.values() for name in names):
+        lists = [names if isinstance(names, (list, tuple)) else [None] for names in saved.values()]
+        if not all(isinstance(name, str) for names in lists for name in names):
             raise ResumeError(f"the categories in the checkpoint are damaged: {saved!r:.200}")
         self._of_checkpoint = {key: tuple(names) for key, names in saved.items()}
         self._is_kept = is_kept

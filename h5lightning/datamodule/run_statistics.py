@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.core.formatting import listed
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import H5LightningError, ResumeError
@@ -152,16 +153,20 @@ class RunStatistics:
         return {key: one for key, one in self._of_checkpoint.items() if key not in present} | found
 
     def remarks(self, fields: Fields) -> list[str]:
-        """Sentences about numbers that are equal in the whole train split, whose scale is 1."""
+        """Sentences about numbers that are equal in the whole train split, or of which none is finite there."""
         remarks = []
         for key, one in self.used(fields).items():
-            places = np.argwhere(Affine.by(one.statistics, one.option).is_constant).tolist()
-            if places:
+            constant = Affine.by(one.statistics, one.option).is_constant
+            if constant.any():
                 what = "quantiles" if one.option.kind == "quantile" else "numbers"
-                texts = [str(place[0] if len(place) == 1 else tuple(place)) for place in places]
-                where = f" at {listed(texts, _MOST_NAMED)}" if places[0] else ""
                 remarks.append(
-                    f"normalize: the {what} of {key!r} do not differ in the train split{where}: scale 1"
+                    f"normalize: the {what} of {key!r} do not differ in the train split{_places(constant)}: scale 1"
+                )
+            lacking = one.statistics.count == 0
+            if lacking.any():
+                remarks.append(
+                    f"normalize: no number of {key!r} in the train split is finite{_places(lacking)}: they are "
+                    "delivered as they are"
                 )
         return remarks
 
@@ -177,6 +182,13 @@ class RunStatistics:
 
     def _is_own(self, key: str, saved: UsedStatistics) -> bool:
         return self._options.get(key) == saved.option
+
+
+def _places(is_one: BoolArray) -> str:
+    """The end of a sentence about some of the statistics: where they are; empty for one of all numbers."""
+    places = np.argwhere(is_one).tolist()
+    texts = [str(place[0] if len(place) == 1 else tuple(place)) for place in places]
+    return f" at {listed(texts, _MOST_NAMED)}" if places[0] else ""
 
 
 def _plain_statistics(statistics: FieldStatistics) -> dict[str, Any]:

@@ -141,3 +141,15 @@ def test_files_without_a_train_split_need_the_categories_of_training(labelled, r
         listed = fields | {"y": Field("label", categories=["ill", "healthy", "common"])}
         new = ready(H5DataModule(files, listed, batch_size=4))
         assert next(iter(getattr(new, f"{role}_dataloader")()))["y"].tolist() == [0, 2, 1]
+
+
+def test_a_list_that_the_categories_of_a_checkpoint_replace_is_named(labelled, ready):
+    fields = {"x": "x", "y": Field("label", categories=["ill", "healthy", "common", "rare"])}
+    trained = ready(H5DataModule(files_of(labelled), fields, batch_size=4))
+    other = fields | {"y": Field("label", categories=["common", "healthy", "ill", "rare"])}
+    new = ready(H5DataModule(files_of(labelled), other, batch_size=4))
+    with pytest.warns(
+        UserWarning, match=r"field 'y': .*\['ill', 'healthy', .*instead of .*\['common', 'healthy'"
+    ):
+        new.load_state_dict(trained.state_dict())
+    assert next(iter(new.test_dataloader()))["y"].tolist() == [0, 2, 1]

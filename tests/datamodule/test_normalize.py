@@ -345,6 +345,24 @@ def test_without_statistics_the_first_batch_says_what_to_do(tmp_path) -> None:
         new.class_weights("label")
 
 
+def test_a_channel_without_a_finite_number_is_named(tmp_path, ready) -> None:
+    with h5py.File(tmp_path / "dead.h5", "w") as file:
+        file["x"] = np.array([[1, np.nan, 5], [3, np.nan, 5]])
+    with pytest.warns(UserWarning, match="normalize: ") as found:
+        dm = ready(
+            H5DataModule(
+                f"{tmp_path}/dead.h5", ["x"], normalize={"x": "standard"}, split={"val": 0, "test": 0}
+            )
+        )
+    assert [str(one.message).partition("'x' ")[2] for one in found] == [
+        "do not differ in the train split at 2: scale 1",
+        "in the train split is finite at 1: they are delivered as they are",
+    ]
+    values = dm.train_dataset.read_batch([0, 1])["x"]
+    assert torch.equal(values[:, ::2], torch.tensor([[-1, 0], [1, 0]], dtype=torch.float64))
+    assert values[:, 1].isnan().all()
+
+
 def test_a_resumed_run_keeps_its_statistics_and_a_new_one_has_its_own(trained, files, tmp_path) -> None:
     dm, path = trained
     changed = write(tmp_path / "changed", far=0)

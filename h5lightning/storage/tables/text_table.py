@@ -35,10 +35,10 @@ def read_text(path: str, delimiter: str, asked: Collection[str]) -> tuple[list[s
             positions = _positions(path, names, asked)
             numbers, cells = _cells(path, reader, names, list(positions.values()))
         except (csv.Error, UnicodeDecodeError) as error:
-            reason = f"is not UTF-8: {error}" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise TableError(
-                f"the table {path} cannot be read after line {reader.line_num}: {reason}"
-            ) from error
+            is_encoding = isinstance(error, UnicodeDecodeError)
+            reason = f"it is not UTF-8 ({error}); save it as UTF-8" if is_encoding else str(error)
+            where = f"after line {reader.line_num}" if reader.line_num else "as text"
+            raise TableError(f"the table {path} cannot be read {where}: {reason}") from error
     columns = {name: Column.of_texts(name, cells[number]) for number, name in enumerate(positions)}
     return names, TableLines(path, columns, np.asarray(numbers, np.int64))
 
