@@ -19,11 +19,14 @@ __all__ = ["check_conditions", "counting_rows", "rows_read"]
 
 
 def check_conditions(contract: Contract) -> None:
-    """Conditions list categories of their fields, and what groups and conditions name has a value for each row.
+    """Fields have categories, of which conditions list some; what groups and conditions name has a value a row.
 
     Raises:
         RefusedError: they do not.
     """
+    for field in contract.fields.values():
+        if field.categories is not None:
+            contract.vocabularies.of(field)
     kind, _, name = str(contract.case.split.get("keep_together")).partition(":")
     paths = [key for key in contract.case.where or {} if key not in contract.fields]
     for path in [*paths, *([name] if kind == "field" else [])]:
@@ -34,10 +37,10 @@ def check_conditions(contract: Contract) -> None:
             if data.shape[axes[0]] != contract.rows_of_unit(file, text):
                 raise RefusedError("one value for each row")
     for key, condition in (contract.case.where or {}).items():
-        field = contract.fields.get(key)
-        if not isinstance(condition, list) or field is None or field.categories is None:
+        known = contract.fields.get(key)
+        if not isinstance(condition, list) or known is None or known.categories is None:
             continue
-        if set(condition) - set(contract.vocabularies.of(field)):
+        if set(condition) - set(contract.vocabularies.of(known)):
             raise RefusedError("a condition lists a value that is no category")
 
 

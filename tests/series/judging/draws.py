@@ -18,7 +18,7 @@ from judging.disagreement import DisagreementError
 from judging.options import SamplesOption
 from judging.places import Array, Part, Sample
 from judging.starts import drawable_starts
-from judging.values import time_axes
+from judging.values import joined_axes, time_axes
 
 __all__ = ["Drawn", "SeenDraws", "find_draw"]
 
@@ -130,7 +130,7 @@ def _find_rows(contract: Contract, samples: SamplesOption, sample: Sample, got: 
         if not field.has_rows:
             continue
         rank = contract.files.get(one.file, field.paths[0], one.text).ndim
-        axis = time_axes(contract, field, samples, rank)[0]
+        axis = joined_axes(field, time_axes(contract, field, samples, rank))[0]
         every = np.arange(one.rows)
         whole = finished(contract, key, contract.value(key, sample, samples, (0, one.rows), every))
         alike &= _alike(got[key], whole, axis)

@@ -70,33 +70,45 @@ class _Judge:
         try:
             dm = self.module()
         except H5LightningError as error:
-            if self.contract.vocabularies.has_unknown:
-                return f"refused: a value that is no category | {_masked(error)}"
-            if "normalize" in str(error) and may_lack_numbers(self.contract):
-                return f"refused: no number to take statistics of | {_masked(error)}"
-            if not is_possible_refusal(error, self.contract):
-                raise DisagreementError(
-                    "the package refuses", f"{type(error).__name__}: {error}", "data"
-                ) from error
-            return f"refused: a split that cannot be | {_masked(error)}"
+            return f"refused: {self._reason(error)} | {_masked(error)}"
         self._check_ids(dm)
         by, parts = self._parts(dm)
         if parts is not None:
             check_split(by, parts, self.contract)
         self._check_manifest(by, parts)
+        if self.contract.vocabularies.has_unknown and (refusal := self._reading_error(dm)):
+            return f"refused: a value that is no category, when it is read | {_masked(refusal)}"
+        return self._verdict_of_values(dm, parts)
+
+    def _verdict_of_values(self, dm: H5DataModule, parts: Parts | None) -> str:
+        contract = self.contract
         ids, self.is_drawn = self._ids(dm, parts), parts is None
         rows = self._trained_rows(parts, ids["train"])
         try:
-            self.contract.statistics = check_statistics(dm, self.contract, rows)
+            contract.statistics = check_statistics(dm, contract, rows)
         except RefusedError as refusal:
             raise DisagreementError("statistics", "no error", f"an error: {refusal}") from refusal
-        if self.contract.vocabularies.has_unknown:
-            return self._late(dm, ids)
-        check_classes(dm, self.contract, rows)
+        if contract.vocabularies.has_unknown:
+            if any(contract.vocabularies.has_unknown_in(stage, own) for stage, own in ids.items()):
+                raise DisagreementError("reading", "no error", "an error: a value that is no category")
+            return "refused: a value that is no category | read by no sample"
+        check_classes(dm, contract, rows)
         for stage in ("val", "test"):
             self._check_evaluation(dm, stage, ids[stage])
         self._check_training(dm, ids["train"])
         return "right"
+
+    def _reason(self, error: H5LightningError) -> str:
+        """Why data that are right may be refused."""
+        if self.contract.vocabularies.has_unknown:
+            return "a value that is no category"
+        if "normalize" in str(error) and may_lack_numbers(self.contract):
+            return "no number to take statistics of"
+        if not is_possible_refusal(error, self.contract):
+            raise DisagreementError(
+                "the package refuses", f"{type(error).__name__}: {error}", "data"
+            ) from error
+        return "a split that cannot be"
 
     def module(self, **changes: Any) -> H5DataModule:
         """A module that is set up, with some options changed."""
@@ -118,18 +130,16 @@ class _Judge:
             return f"refused: {refusal} | {_masked(error)}"
         raise DisagreementError("setup", "no error", f"an error: {refusal}")
 
-    def _late(self, dm: H5DataModule, ids: dict[str, dict[int, Part]]) -> str:
-        """A value that is no category is an error when it is read, if not before."""
+    def _reading_error(self, dm: H5DataModule) -> H5LightningError | None:
+        """The error that comes when all samples are read."""
         try:
             for stage in ("train", "val", "test"):
                 dataset = getattr(dm, f"{stage}_dataset")
                 if dataset is not None and len(dataset):
                     dataset.read_batch(range(len(dataset)))
         except H5LightningError as error:
-            return f"refused: a value that is no category, when it is read | {_masked(error)}"
-        if any(self.contract.vocabularies.has_unknown_in(stage, own) for stage, own in ids.items()):
-            raise DisagreementError("reading", "no error", "an error: a value that is no category")
-        return "refused: a value that is no category | read by no sample"
+            return error
+        return None
 
     def _trained_rows(self, parts: Parts | None, ids: dict[int, Part]) -> list[tuple[int, int]]:
         """Series and row of all rows of train that count."""

@@ -30,13 +30,19 @@ def check_shapes(contract: Contract) -> dict[str, int]:
     found, is_whole = dict[str, int](), contract.any_samples.kind == "whole"
     several, fixed = set[str](), set[str]()  # not one axis to tell of; one length, whatever the data are
     for key, field in contract.fields.items():
-        if field.derived_from is not None or (field.constant and field.index is not None):
+        if field.constant and field.index is not None:
+            for number in range(len(contract.series)):
+                contract.value(key, Sample(number, 0), contract.any_samples, (0, 1))
+            continue
+        if field.derived_from is not None:
             continue
         sets = list(_shapes(contract, key, field))
         differing = sorted({axis for shapes in sets for axis in _check_field(field, shapes)})
         row_axis = _row_axis(contract, field)
         if row_axis and set(differing) - ({row_axis} if is_whole else set()):
             raise RefusedError("rows along another axis than the first one, whose other axes differ")
+        if field.is_list and field.index is None and set(differing) - ({row_axis} if is_whole else set()):
+            raise RefusedError("a list of datasets whose rows differ")
         if row_axis and differing and field.is_list:
             raise RefusedError("whole series along another axis than the first one, joined")
         found[key] = differing[0] if differing else row_axis if is_whole else 0
@@ -100,8 +106,7 @@ def _shapes(contract: Contract, key: str, field: FieldOption) -> Iterator[set[Sh
         yield {contract.value(key, Sample(number, 0), contract.any_samples, (0, 1)).shape for number in every}
         return
     every_stage = set(contract.case.stage_samples.values())
-    stages = [set(_row_shapes(contract, key, field, samples)) for samples in every_stage]
-    yield from stages if contract.any_samples.kind == "windows" else [set().union(*stages)]
+    yield from (set(_row_shapes(contract, key, field, samples)) for samples in every_stage)
 
 
 def _row_shapes(contract: Contract, key: str, field: FieldOption, samples: SamplesOption) -> Iterator[Shape]:

@@ -15,7 +15,7 @@ from judging.stretches import stretches
 if TYPE_CHECKING:
     from judging.contract import Contract
 
-__all__ = ["outside", "row_value", "time_axes", "value_of"]
+__all__ = ["joined_axes", "outside", "row_value", "time_axes", "value_of"]
 
 
 def value_of(
@@ -144,9 +144,13 @@ def _scaled(
         return value
     if is_row:
         return statistics.apply(value, ())
-    field = contract.fields[key]
+    return statistics.apply(value, joined_axes(contract.fields[key], time))
+
+
+def joined_axes(field: FieldOption, time: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of a window after its parts were joined: channels come before them where they do not come first."""
     moved = field.is_list and field.join == "first" and any(time)
-    return statistics.apply(value, tuple(axis + moved for axis in time))
+    return tuple(axis + moved for axis in time)
 
 
 def _mask(shape: tuple[int, ...], time: tuple[int, ...], every: list[tuple[Array, Array]]) -> Array:
