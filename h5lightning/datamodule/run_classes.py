@@ -60,7 +60,8 @@ class RunClasses:
         """
         if not isinstance(saved, Mapping):
             return
-        if not all(isinstance(name, str) for names in saved.values() for name in names):
+        lists = [names if isinstance(names, (list, tuple)) else [None] for names in saved.values()]
+        if not all(isinstance(name, str) for names in lists for name in names):
             raise ResumeError(f"the categories in the checkpoint are damaged: {saved!r:.200}")
         self._of_checkpoint = {key: tuple(names) for key, names in saved.items()}
         self._is_kept = is_kept

@@ -73,8 +73,8 @@ class Field:
             of NWB), or n + 1 offsets. A sample is then one of these rows, ``(length, …)``; see ``ragged``.
         categories: deliver the number of the category of each value, int64: True for all values that occur in any file,
             sorted, or a list of values in the order of their numbers. For text, for codes with a list of names beside
-            them, for whole numbers.
-        unknown: the number of values that are no category, such as -1; None for an error.
+            them, for whole numbers; also in attributes, and in columns of tables.
+        unknown: the number of values that are no category, and of missing ones, such as -1; None for an error.
         layout: of decoded images in color: ``"HWC"`` or ``"CHW"``, the order of height, width and channels.
     """
 
@@ -126,6 +126,10 @@ class Field:
         if self.decode is not None:
             check_choice("field.decode", self.decode, _DECODINGS)
         check_choice("field.layout", self.layout, _LAYOUTS)
+        if self.layout != "HWC" and self.decode != "image":
+            raise OptionError(
+                f"field.layout={self.layout!r} is for decode='image', found decode={self.decode!r}: remove layout"
+            )
         self._check_categories()
         self._check_axes()
         check_text("field.index", self.index)

@@ -14,6 +14,9 @@ __all__ = ["Normalize"]
 class Normalize:
     """How the numbers of a field are normalised, by statistics of the rows of the train split.
 
+    Integers of up to 16 bits become float32; of wider ones, `Field.dtype` must say the type. Where all numbers of the
+    train split are equal, they become 0, and others are divided by 1: the summary says so.
+
     Args:
         kind: ``standard`` for mean 0 and standard deviation 1 (divided by the number of values); ``minmax`` for
             −1 to 1; ``quantile`` for the 1 % quantile at −1 and the 99 % quantile at 1, without clipping.

@@ -17,7 +17,8 @@ class Table:
     """A table beside the files, in CSV or Parquet, each line of which speaks of a file, a series or a row.
 
     Its columns are fields (``table:COLUMN``), groups (``split.keep_together="table:COLUMN"``), splits
-    (``split.given="table:COLUMN"``) and, as fields, weights.
+    (``split.given="table:COLUMN"``) and, as fields, weights. Text is in UTF-8, and its first line names the columns. A
+    field of a column has the numbers of its ``categories``; else int64 if all are whole numbers, and float32 if not.
 
     Args:
         path: the file: ``.csv``, ``.tsv`` or ``.parquet``.

@@ -79,7 +79,9 @@ def with_fields(request: ScanRequest, fields: Mapping[str, Field], table: Table 
     paths = [field.path for field in parts if field.attr is None]
     attrs = [f"{field.path}@{field.attr}" for field in parts if field.attr is not None]
     texts = [
-        values_name(field.path, field.member) for field in parts if field.attr is None and _lists_values(field)
+        values_name(field.path, field.member)
+        for field in parts
+        if field.attr is None and _lists_values(field)
     ]
     return replace(
         request,

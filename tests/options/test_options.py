@@ -210,6 +210,7 @@ def test_lists_and_tuples_of_axes_are_the_same_option():
         (lambda: Windows(4, jitter="yes"), "samples.jitter must be true or false"),
         (lambda: Whole(take=0), "samples.take must be an integer of at least 1"),
         (lambda: Field("x", axis=(1, 1)), "field.axis names an axis twice"),
+        (lambda: Field("x", layout="CHW"), "field.layout=.CHW. is for decode=.image., found decode=None"),
         (lambda: Field("x", index="ends", steps=(0, 2)), "remove attr, steps, axis and extra_rows"),
         (
             lambda: Field("x", index="ends", constant=True),

@@ -26,6 +26,9 @@ def file_digests(
 ) -> Bytes:
     """A digest for each file, ``(files, DIGEST_SIZE)``; equal if the same rows of an unchanged file are read.
 
+    A file is taken for unchanged if its size and time of modification are, as for checksums: so a copy at the
+    same path of another machine is not read again.
+
     Args:
         catalog: the files.
         index: of their rows.
