@@ -259,7 +259,8 @@ class Contract:
         if not self.case.where and self.table is None:
             return True
         rows = rows_read(self, self.series[number], Sample(number, row), samples, part)
-        return all(self.counting(number)[read] for read in rows)
+        counting = self.counting(number)
+        return all(counting[read] for read in rows if read < len(counting))  # a field may have more rows
 
     def counting(self, number: int) -> Array:
         """For each row of a series, whether it meets all conditions."""

@@ -69,7 +69,9 @@ class Vocabularies:
         elif field.attr is not None:
             yield from (contract.attribute_of(one, field) for one in contract.series)
         else:
-            for file, text in contract.units:
+            used = {(one.file, one.text) for one in contract.series}
+            is_all = contract.table is None  # files without a line may be left out
+            for file, text in (unit for unit in contract.units if is_all or unit in used):
                 yield from (contract.files.seen_by(field, file, path, text) for path in field.paths)
 
     def _strict(self) -> list[tuple[str, FieldOption]]:
