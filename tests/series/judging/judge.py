@@ -211,7 +211,7 @@ class _Judge:
         found = {}
         for stage in ("train", "val", "test"):
             dataset = getattr(dm, f"{stage}_dataset")
-            ids = [] if dataset is None else dataset.read_batch(range(len(dataset)))["sample_id"].tolist()
+            ids = [] if dataset is None else dataset.sample_ids(range(len(dataset))).tolist()
             found[stage] = {number: whole[number] for number in ids}
         every = [number for ids in found.values() for number in ids]
         expect("ids of all splits", sorted(every), sorted(whole))
