@@ -137,7 +137,7 @@ def entry_rows(compared: ComparedFiles, key: str, field: SingleField, index: Row
     Raises:
         SchemaError: entries have different lengths, and the field does not say how they are delivered.
     """
-    files = compared.files
+    files = compared.files[index.counts[compared.files] > 0]
     first = np.unique(index.first[files], return_index=True)[1]  # units that share an index share its entries
     units = files[first]
     entries = flat_positions(index.first[units], index.counts[units])

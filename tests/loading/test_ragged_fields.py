@@ -212,6 +212,20 @@ def test_a_constant_with_an_index_is_a_list_of_its_entries(request, tmp_path, wo
     assert_delivered(batch["s"][1], "list", stored[1][1:])
 
 
+def test_series_without_rows_hide_no_rows_of_an_index(request, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, ends in (("e0", []), ("e1", []), ("e2", [1, 3]), ("e3", []), ("e4", [2])):
+            file[f"{name}/v"], file[f"{name}/ends"] = (
+                np.arange(float(max(ends, default=0))),
+                np.asarray(ends, int),
+            )
+    fields = {"v": Field("e*/v", index="e*/ends", ragged="pad")}
+    padded = opened(request, tmp_path, fields).read_batch([0, 1, 2])["v"]
+    assert padded.tolist() == [[0, 0], [1, 2], [0, 1]]
+    with pytest.raises(SchemaError, match="rows of different lengths"):
+        opened(request, tmp_path, {"v": Field("e*/v", index="e*/ends")})
+
+
 def test_rows_of_an_index_that_have_one_length_are_one_tensor(request, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["values"], file["ends"], file["y"] = np.arange(12.0).reshape(6, 2), [2, 4, 6], np.arange(3)

@@ -34,7 +34,7 @@ def values_of(dtype, shape):
     return arrays.arrays(dtype, shape, elements=st.integers(0, 1) if dtype == "?" else st.integers(0, 100))
 
 
-@given(st.data(), TYPES, st.sampled_from([(5,), (4, 2), (3, 0)]))
+@given(st.data(), TYPES, st.sampled_from([(5,), (4, 2), (3, 0), (0, 2)]))
 def test_all_elements_of_a_row_must_fulfil_a_condition(data, dtype, shape):
     values = data.draw(values_of(dtype, shape))
     low, below = data.draw(st.tuples(*[st.none() | NUMBERS] * 2).filter(lambda pair: pair != (None, None)))

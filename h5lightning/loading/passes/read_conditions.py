@@ -260,7 +260,7 @@ class _PieceTests:
             counts = self._counts(plan, ids)
             if counts is not None:
                 fulfils = _all_of(fulfils, counts)
-            elif len(fulfils) != len(ids):  # entries along the other axes of windows
+            elif len(fulfils) != len(ids) > 0:  # entries along the other axes of windows
                 fulfils = np.logical_and.reduce(fulfils.reshape(len(ids), -1), axis=1)
             self.fulfils[ids - self._start] &= fulfils
 
