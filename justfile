@@ -6,7 +6,7 @@ default:
 
 # All tests, and how long the slowest took
 test *arguments:
-    python -m pytest --durations=25 {{ arguments }}
+    python -m pytest -n 2 --dist loadfile --durations=25 {{ arguments }}
 
 # The tests that take less than five seconds each
 quick *arguments:
