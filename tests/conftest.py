@@ -25,6 +25,13 @@ def _no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_plugins_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing netCDF4 leaves the folder of its plug-ins, which are of another HDF5, in the environment."""
+    monkeypatch.setenv("HDF5_PLUGIN_PATH", "")
+    monkeypatch.delenv("HDF5_PLUGIN_PATH")
+
+
+@pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes and demo data of a test stay in the test's own folder."""
     monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
