@@ -186,7 +186,9 @@ class RowTest(Frozen):
             OptionError: values of another kind than the condition is for.
         """
         fulfils = self._of_elements(values)
-        return np.logical_and.reduce(fulfils, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else fulfils
+        return (
+            np.logical_and.reduce(fulfils, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else fulfils
+        )
 
     def _of_elements(self, values: npt.NDArray[Any]) -> BoolArray:
         kind, condition = values.dtype.kind, self.condition
